@@ -1,0 +1,48 @@
+"""The `beamfly` command.
+
+Each subcommand lives in a module of its own and is imported only when it is called,
+so that `beamfly --help` and short-lived commands start at once.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import cast
+
+import click
+
+from beamfly.errors import BeamflyError
+
+COMMANDS: Mapping[str, str] = {
+    "panda": "beamfly.cli.panda:panda",
+    "demo": "beamfly.cli.demo:demo",
+    "sim": "beamfly.cli.sim:sim",
+}
+"""Subcommand name -> `module:attribute` of its click command."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is first needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all subcommands, sorted."""
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        return cast(click.Command, getattr(import_module(module), attribute))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run, turning documented errors into one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BeamflyError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="beamfly")
+def main() -> None:
+    """Fly-scan a PandA, move EPICS motors and run scans, natively in Python."""
