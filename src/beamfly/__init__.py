@@ -5,6 +5,12 @@ Start with `beamfly.devices.HDFPanda` and `beamfly.plans.fly` for scans,
 package does nothing else: no socket, no thread, no environment variable is touched.
 """
 
-from importlib.metadata import version
 
-__version__ = version("beamfly")
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when asked for: importlib.metadata is slow to import."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("beamfly")
+    msg = f"module 'beamfly' has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -12,12 +12,12 @@ import click
 
 from beamfly.errors import BeamflyError
 
-COMMANDS: Mapping[str, str] = {
-    "panda": "beamfly.cli.panda:panda",
-    "demo": "beamfly.cli.demo:demo",
-    "sim": "beamfly.cli.sim:sim",
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "panda": ("beamfly.cli.panda:panda", "Talk to a PandA: control, save, load, hdf."),
+    "demo": ("beamfly.cli.demo:demo", "Fly-scan a simulated beamline, end to end."),
+    "sim": ("beamfly.cli.sim:sim", "Serve a simulated beamline."),
 }
-"""Subcommand name -> `module:attribute` of its click command."""
+"""Subcommand name -> `module:attribute` of its click command, and one line of help."""
 
 
 class LazyGroup(click.Group):
@@ -31,8 +31,15 @@ class LazyGroup(click.Group):
         """The command of that name, imported now; None when there is none."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         return cast(click.Command, getattr(import_module(module), attribute))
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the subcommands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
     def invoke(self, ctx: click.Context) -> object:
         """Run, turning documented errors into one line and exit code 1."""

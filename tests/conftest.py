@@ -1,0 +1,36 @@
+"""What every test gets: loopback only, and nothing left behind."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+LOOPBACK = {
+    "EPICS_CA_ADDR_LIST": "127.0.0.1",
+    "EPICS_CA_AUTO_ADDR_LIST": "NO",
+    "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+    "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+    "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+    "EPICS_PVA_ADDR_LIST": "127.0.0.1",
+    "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+}
+LIVES_ON = ("bluesky-run-engine", "ThreadPoolExecutor-", "asyncio_", "pytest_timeout")
+"""Names of threads that others keep for the whole session on purpose."""
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channel Access in tests reaches this machine and no other."""
+    for name, value in LOOPBACK.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """A test that leaves a thread running has failed."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith(LIVES_ON):
+            thread.join(timeout=2)
+            assert not thread.is_alive(), f"the test left {thread} running"
