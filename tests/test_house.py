@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 SRC = Path(__file__).parent.parent / "src" / "beamfly"
 MODULES = sorted(SRC.rglob("*.py"))
 LONGEST_MODULE = 400
