@@ -41,6 +41,16 @@ class FieldInfo:
 
 
 @dataclass
+class FieldType:
+    """Type and subtype of a field: what pandablocks 0.2 told of it."""
+
+    type: str
+    """As in FieldInfo."""
+    subtype: str | None = None
+    """As in FieldInfo."""
+
+
+@dataclass
 class UintFieldInfo(FieldInfo):
     """A param, read or write field of unsigned integers."""
 
