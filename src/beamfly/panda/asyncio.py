@@ -11,6 +11,14 @@ from types import TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from beamfly.errors import BeamflyError, PandaDisconnected, TimedOut
+from beamfly.panda.batch import (
+    Batch,
+    closed_here,
+    distribute,
+    no_answer,
+    not_connected,
+    unreachable,
+)
 from beamfly.panda.control import ControlConnection
 from beamfly.panda.exchange import Command
 from beamfly.panda.responses import Data
@@ -22,31 +30,20 @@ __all__ = ["AsyncioClient"]
 T = TypeVar("T")
 
 
-class _Waiter:
-    """Who waits for the results of some commands that were sent together."""
+class _Waiter(Batch):
+    """Results of some commands, and who waits for them."""
 
-    __slots__ = ("errors", "future", "missing", "results")
+    __slots__ = ("future",)
 
     def __init__(self, future: asyncio.Future[None], count: int) -> None:
+        super().__init__(count)
         self.future = future
-        self.missing = count
-        self.results: list[Any] = [None] * count
-        self.errors: dict[int, Exception] = {}
 
     def set(self, index: int, result: Any, error: Exception | None) -> None:
         """Take one result; wake who waits once all are there."""
-        self.results[index] = result
-        if error is not None:
-            self.errors[index] = error
-        self.missing -= 1
+        super().set(index, result, error)
         if not self.missing and not self.future.done():
             self.future.set_result(None)
-
-    def collect(self) -> list[Any]:
-        """All results in the order of the commands, or the first one's error."""
-        if self.errors:
-            raise self.errors[min(self.errors)]
-        return self.results
 
 
 class _ControlProtocol(asyncio.Protocol):
@@ -76,7 +73,7 @@ class _ControlProtocol(asyncio.Protocol):
                 self._loop.call_soon(self._write)
             self._unsent.append(to_send)
         else:
-            self._deliver()
+            distribute(self.connection.outcomes())
 
     def _write(self) -> None:
         if self._transport is not None and self._unsent:
@@ -103,7 +100,7 @@ class _ControlProtocol(asyncio.Protocol):
             if to_send:
                 self._unsent.append(to_send)
                 self._write()
-        self._deliver()
+        distribute(self.connection.outcomes())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -116,16 +113,12 @@ class _ControlProtocol(asyncio.Protocol):
         self.connection.receive_eof(reason)
         self._unsent.clear()
         self._writable.set()
-        self._deliver()
+        distribute(self.connection.outcomes())
 
     def abort(self) -> None:
         """Close at once; `lost` is done soon after."""
         if self._transport is not None:
             self._transport.abort()
-
-    def _deliver(self) -> None:
-        for _, (waiter, index), result, error in self.connection.outcomes():
-            waiter.set(index, result, error)
 
 
 class AsyncioClient:
@@ -157,6 +150,7 @@ class AsyncioClient:
         self.host = host
         self.control_port = control_port
         self.data_port = data_port
+        self._peer = f"PandA {host}:{control_port}"
         self._connect_timeout = connect_timeout
         self._control: _ControlProtocol | None = None
         self._streams: set[DataProtocol] = set()
@@ -176,8 +170,7 @@ class AsyncioClient:
         """
         if self.is_connected():
             return
-        peer = f"PandA {self.host}:{self.control_port}"
-        protocol = _ControlProtocol(peer)
+        protocol = _ControlProtocol(self._peer)
         await self._open(protocol, self.control_port, "control")
         self._control = protocol
         try:
@@ -188,19 +181,15 @@ class AsyncioClient:
         protocol.connection.set_api(identity.software_api())
 
     async def _open(self, protocol: asyncio.BaseProtocol, port: int, what: str) -> None:
-        where = f"{what} port of PandA {self.host}:{port}"
+        where = f"The {what} port of PandA {self.host}:{port}"
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
                 transport, _ = await loop.create_connection(
                     lambda: protocol, self.host, port
                 )
-        except TimeoutError:
-            msg = f"The {where} could not be reached in {self._connect_timeout} s"
-            raise TimedOut(msg) from None
         except OSError as error:
-            msg = f"The {where} cannot be reached: {error.strerror or error}"
-            raise PandaDisconnected(msg) from error
+            raise unreachable(where, error, self._connect_timeout) from error
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -210,7 +199,7 @@ class AsyncioClient:
 
     async def close(self) -> None:
         """Close all connections; what still waits ends with PandaDisconnected."""
-        reason = f"The connection to PandA {self.host} was closed on this side"
+        reason = closed_here(self._peer)
         for stream in list(self._streams):
             stream.fail(PandaDisconnected(reason))
         control, self._control = self._control, None
@@ -269,24 +258,16 @@ class AsyncioClient:
             try:
                 async with asyncio.timeout(timeout):
                     results = await self._send(commands)
-            except TimedOut:
-                raise
-            except TimeoutError:
-                msg = (
-                    f"PandA {self.host}:{self.control_port} did not answer "
-                    f"{_names(commands)} in {timeout} s; it may still be done"
-                )
-                raise TimedOut(msg) from None
+            except TimeoutError as error:
+                if isinstance(error, TimedOut):
+                    raise
+                raise no_answer(self._peer, commands, timeout) from None
         return results[0] if single else results
 
     async def _send(self, commands: list[Command[Any]]) -> list[Any]:
         control = self._control
         if control is None:
-            msg = (
-                f"There is no connection to PandA {self.host}:{self.control_port}: "
-                f"{_names(commands)} was not sent; connect first"
-            )
-            raise PandaDisconnected(msg)
+            raise not_connected(self._peer, commands)
         if not commands:
             return []
         await control.writable()
@@ -318,7 +299,8 @@ class AsyncioClient:
         Raises:
             PandaDisconnected: The PandA, or `close`, ended the connection.
             FrameTimeout: No data in the time allowed.
-            RemoteProtocolError: The PandA refused, or what it sent makes no sense.
+            CommandError, RemoteProtocolError: The PandA refused, or what it sent
+                makes no sense.
         """
         stream = DataProtocol(
             f"PandA {self.host}:{self.data_port}", scaled, flush_period, frame_timeout
@@ -332,10 +314,3 @@ class AsyncioClient:
         finally:
             self._streams.discard(stream)
             await stream.close()
-
-
-def _names(commands: list[Command[Any]]) -> str:
-    text = ", ".join(map(repr, commands[:3]))
-    text = text if len(text) <= 200 else f"{text[:197]}..."
-    more = len(commands) - 3
-    return f"{text} and {more} more" if more > 0 else text

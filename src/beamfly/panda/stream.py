@@ -13,17 +13,12 @@ from beamfly.errors import BeamflyError, FrameTimeout, PandaDisconnected
 from beamfly.panda.data import DataConnection, Flush
 from beamfly.panda.responses import Data, FrameData
 
-__all__ = ["SHORTEST_FLUSH", "DataProtocol", "frame_timeout_error"]
+__all__ = ["SHORTEST_FLUSH", "DataProtocol"]
 
 SHORTEST_FLUSH = 0.1
 """Seconds that a flush period of 0 stands for."""
 _MOST_BYTES = 16 * 1024 * 1024
 _MOST_ITEMS = 4096
-
-
-def frame_timeout_error(peer: str, frame_timeout: float) -> FrameTimeout:
-    """What a client raises when no data came in time."""
-    return FrameTimeout(f"{peer} sent no data for {frame_timeout} s")
 
 
 class DataProtocol(asyncio.BufferedProtocol):
@@ -93,7 +88,7 @@ class DataProtocol(asyncio.BufferedProtocol):
         if self._error is None:
             reason = f" ({exc})" if exc is not None else ""
             self._take(self._connection.flush())
-            msg = f"The data connection to {self._peer} broke{reason}"
+            msg = f"{self._peer}: the connection broke{reason}"
             self.fail(PandaDisconnected(msg))
         if not self._lost.done():
             self._lost.set_result(None)
@@ -132,7 +127,8 @@ class DataProtocol(asyncio.BufferedProtocol):
             self._last = now
         left = self._last + self._timeout - now
         if left <= 0:
-            self.fail(frame_timeout_error(self._peer, self._timeout))
+            msg = f"{self._peer}: no data came for {self._timeout} s"
+            self.fail(FrameTimeout(msg))
         else:
             self._watchdog = self._loop.call_later(left, self._watch)
 
