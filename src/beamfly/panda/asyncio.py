@@ -20,9 +20,9 @@ from beamfly.panda.batch import (
     unreachable,
 )
 from beamfly.panda.control import ControlConnection
+from beamfly.panda.data_stream import DataProtocol
 from beamfly.panda.exchange import Command
 from beamfly.panda.responses import Data
-from beamfly.panda.stream import DataProtocol
 from beamfly.panda.values import Identify
 
 __all__ = ["AsyncioClient"]

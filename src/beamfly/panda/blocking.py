@@ -29,9 +29,9 @@ from beamfly.panda.batch import (
 )
 from beamfly.panda.control import ControlConnection
 from beamfly.panda.data import DataConnection, Flush
+from beamfly.panda.data_stream import SHORTEST_FLUSH
 from beamfly.panda.exchange import Command
 from beamfly.panda.responses import Data
-from beamfly.panda.stream import SHORTEST_FLUSH
 from beamfly.panda.values import Identify
 
 __all__ = ["BlockingClient"]
