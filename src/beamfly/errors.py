@@ -7,7 +7,7 @@ BeamflyError
 │   └── RemoteProtocolError  by the peer: what it sent makes no sense
 ├── Disconnected             the peer went away; also a ConnectionError
 │   ├── PandaDisconnected
-│   ├── CADisconnected
+│   ├── CADisconnected       also a CAError
 │   └── ScanServerDisconnected
 ├── TimedOut                 no answer in time; also a TimeoutError
 ├── BadValue                 an argument is out of range or unknown; also a ValueError
@@ -17,7 +17,15 @@ BeamflyError
 │   ├── CaptureError         a PCAP capture ended early; carries the end reason
 │   └── FrameTimeout         no PCAP frame in time; also a TimedOut
 ├── CAError                  a Channel Access operation failed; carries the ECA status
+│   ├── CATimeout            no answer for a PV in time; also a TimedOut
+│   ├── CARefused            the server answered with a status that is no success
+│   └── CANothing            the value of a failed caget or caput (in beamfly.ca)
 ├── ScanError                a scan or a scan server request failed
+│   ├── ScanServerError      the server refused a request; carries status and reason
+│   │   └── UnknownScan      there is no scan of that id
+│   ├── ScanFailed           a scan ended in state Failed; carries its info
+│   ├── ScanAborted          a scan was aborted; carries its info
+│   └── ScanTimeout          no answer, or no end of a scan, in time; also a TimedOut
 ├── HdfError                 an HDF5 file cannot be written or read; also an OSError
 └── CatalogError             a run cannot be stored or found
 ```
@@ -49,10 +57,6 @@ class Disconnected(BeamflyError, ConnectionError):
 
 class PandaDisconnected(Disconnected):
     """A PandA closed its control or data connection, or it broke."""
-
-
-class CADisconnected(Disconnected):
-    """A Channel Access circuit went away with the channel on it."""
 
 
 class ScanServerDisconnected(Disconnected):
@@ -90,9 +94,65 @@ class FrameTimeout(PandaError, TimedOut):
 class CAError(BeamflyError):
     """A Channel Access operation failed."""
 
+    def __init__(self, message: str, *, name: str = "", status: int = 0) -> None:
+        """Say what failed, on which PV, and with which ECA status (0: none)."""
+        super().__init__(message)
+        self.name = name
+        """The PV, empty when no single one is meant."""
+        self.status = status
+        """The ECA status code, such as 80 for a time-out; 0 when there is none."""
+
+
+class CADisconnected(CAError, Disconnected):
+    """A Channel Access circuit went away with the channel on it."""
+
+
+class CATimeout(CAError, TimedOut):
+    """A PV was not found, or did not answer, in the time allowed."""
+
+
+class CARefused(CAError):
+    """A Channel Access server answered a request with a failure status."""
+
 
 class ScanError(BeamflyError):
     """A scan, or a request to the scan server, failed."""
+
+
+class ScanServerError(ScanError):
+    """The scan server refused a request; the message has the server's own reason."""
+
+    def __init__(self, message: str, status: int = 0, reason: str = ""):
+        super().__init__(message)
+        self.status = status
+        """HTTP status code, 0 when there was none."""
+        self.reason = reason
+        """What the server said, empty when it said nothing."""
+
+
+class UnknownScan(ScanServerError):
+    """The scan server has no scan of that id."""
+
+
+class _ScanEnded(ScanError):
+    """A scan ended in another way than it should."""
+
+    def __init__(self, message: str, info: object = None):
+        super().__init__(message)
+        self.info = info
+        """The last `ScanInfo` of the scan."""
+
+
+class ScanFailed(_ScanEnded):
+    """A scan ended in state Failed; the message has the server's reason."""
+
+
+class ScanAborted(_ScanEnded):
+    """A scan was aborted."""
+
+
+class ScanTimeout(ScanError, TimedOut):
+    """The scan server did not answer, or a scan did not end, in the time allowed."""
 
 
 class HdfError(BeamflyError, OSError):

@@ -1,0 +1,241 @@
+"""Payloads: values and their metadata <-> bytes, for every DBR type.
+
+`decode` and `encode` turn a payload into a `Value` and back without loss; `pack` turns
+what a user writes (number, text, list, array) into the elements of a payload. The
+layouts come from `beamfly.ca.dbr`.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beamfly.ca.dbr import (
+    ENUM_STATES,
+    ENUM_STRING_BYTES,
+    EPICS_EPOCH,
+    LIMITS,
+    STRING_BYTES,
+    Dbr,
+    Layout,
+    layout,
+    padded,
+    text,
+    value_dtype,
+)
+from beamfly.errors import BadValue, LocalProtocolError, RemoteProtocolError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A decoded payload: elements and whatever metadata its type carries."""
+
+    type: Dbr
+    """Which of the 39 types it came as."""
+    count: int
+    """How many elements there are; 0 for an empty array."""
+    raw: bytes
+    """The elements as on the wire; `elements`, `array` and `strings` read them."""
+    status: int = 0
+    """Alarm status."""
+    severity: int = 0
+    """Alarm severity: 0 none, 1 minor, 2 major, 3 invalid."""
+    seconds: int = 0
+    """Since 1990-01-01 UTC; 0 with nanoseconds 0 when never processed."""
+    nanoseconds: int = 0
+    """Of that second."""
+    units: bytes = b""
+    """At most 8 bytes, as the server encodes them."""
+    precision: int = 0
+    """Digits after the point to show; only types of floats carry it."""
+    limits: tuple[float, ...] = ()
+    """In the order of LIMITS: 6 for GR, 8 for CTRL, else none; nan when unset."""
+    enum_strings: tuple[bytes, ...] = ()
+    """States of an enum, at most 16."""
+    acknowledge_transient: int = 0
+    """STSACK only: whether alarms that went away need acknowledging."""
+    acknowledge_severity: int = 0
+    """STSACK only: highest severity that is not acknowledged."""
+
+    @property
+    def base(self) -> Dbr:
+        """Type of the elements."""
+        return layout(self.type).base
+
+    @property
+    def time_ns(self) -> int:
+        """The time stamp in nanoseconds since 1970, like time.time_ns()."""
+        return (self.seconds + EPICS_EPOCH) * 1_000_000_000 + self.nanoseconds
+
+    @property
+    def timestamp(self) -> float:
+        """The time stamp in seconds since 1970, like time.time()."""
+        return self.seconds + EPICS_EPOCH + self.nanoseconds * 1e-9
+
+    def strings(self) -> list[bytes]:
+        """The elements of a string type, each up to its first NUL."""
+        step = STRING_BYTES
+        return [
+            text(self.raw[at * step : at * step + step]) for at in range(self.count)
+        ]
+
+    def elements(self) -> tuple[Any, ...]:
+        """The elements as Python ints, floats or bytes, without numpy."""
+        row = layout(self.type)
+        if row.base is Dbr.STRING:
+            return tuple(self.strings())
+        return struct.unpack(f">{self.count}{row.element_format}", self.raw)
+
+    def array(self) -> "npt.NDArray[Any]":
+        """The elements as a fresh native array of shape (count,)."""
+        import numpy
+
+        row = layout(self.type)
+        if row.base is Dbr.STRING:
+            return numpy.array(self.strings(), dtype=value_dtype(row.base))
+        wire = numpy.frombuffer(self.raw, value_dtype(row.base, native=False))
+        return wire.astype(value_dtype(row.base))
+
+
+def decode(code: int, count: int, payload: bytes | memoryview) -> Value:
+    """The value of a payload; RemoteProtocolError if it is too short for count."""
+    row = layout(code)
+    if len(payload) < row.size(count):
+        # a scalar string may be sent without the NULs at its end
+        if row.base is not Dbr.STRING or count != 1 or len(payload) <= row.offset:
+            msg = (
+                f"a {row.code.name} of {count} elements takes {row.size(count)} bytes, "
+                f"the peer sent {len(payload)}; it was not decoded"
+            )
+            raise RemoteProtocolError(msg)
+        payload = bytes(payload).ljust(row.size(1), b"\0")
+    raw = bytes(payload[row.offset : row.size(count)])
+    if not row.names:
+        return Value(row.code, count, raw)
+    fields = dict(zip(row.names, struct.unpack_from(row.prefix, payload), strict=True))
+    return Value(row.code, count, raw, **_readable(fields))
+
+
+def _readable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Metadata as it is unpacked -> arguments of Value."""
+    limits = tuple(fields.pop(name) for name in LIMITS if name in fields)
+    if limits:
+        fields["limits"] = limits
+    if "units" in fields:
+        fields["units"] = text(fields["units"])
+    if "enum_strings" in fields:
+        blob, step = fields["enum_strings"], ENUM_STRING_BYTES
+        count = max(0, min(fields.pop("enum_count"), ENUM_STATES))
+        fields["enum_strings"] = tuple(
+            text(blob[at * step : at * step + step]) for at in range(count)
+        )
+    return fields
+
+
+def encode(value: Value) -> bytes:
+    """The payload of a value, filled up to a multiple of 8 bytes."""
+    row = layout(value.type)
+    if len(value.raw) != value.count * row.element:
+        msg = (
+            f"{value.count} elements of {row.code.name} take "
+            f"{value.count * row.element} bytes, not {len(value.raw)}; nothing was sent"
+        )
+        raise LocalProtocolError(msg)
+    try:
+        prefix = struct.pack(row.prefix, *_sendable(value, row))
+    except struct.error as error:
+        msg = f"metadata does not fit {row.code.name}: {error}; nothing was sent"
+        raise LocalProtocolError(msg) from None
+    size = row.size(value.count)
+    return b"".join((prefix, value.raw, bytes(padded(size) - size)))
+
+
+def _sendable(value: Value, row: Layout) -> list[Any]:
+    """Metadata in the order and form in which it is packed."""
+    packed: list[Any] = []
+    limits = iter(value.limits)
+    for name in row.names:
+        if name in LIMITS:
+            packed.append(next(limits, 0))
+        elif name == "enum_count":
+            packed.append(min(len(value.enum_strings), ENUM_STATES))
+        elif name == "enum_strings":
+            step = ENUM_STRING_BYTES
+            states = (
+                state[: step - 1].ljust(step, b"\0") for state in value.enum_strings
+            )
+            packed.append(b"".join(states)[: ENUM_STATES * step])
+        else:
+            packed.append(getattr(value, name))
+    return packed
+
+
+def pack(base: int, value: Any) -> tuple[int, bytes | memoryview]:
+    """Elements of a base type from what a user writes, as (count, bytes).
+
+    Numbers, text, bytes, sequences and arrays of one dimension are taken; the bytes are
+    not filled up to 8. BadValue if it does not fit: nothing was sent.
+    """
+    row = layout(base)
+    if row.base is Dbr.STRING:
+        items = _string_items(value)
+        return len(items), b"".join(map(_string_element, items))
+    if isinstance(value, (int, float)):
+        try:
+            return 1, struct.pack(">" + row.element_format, _number(row, value))
+        except (struct.error, OverflowError, ValueError):
+            msg = f"{value!r} does not fit {row.code.name}; nothing was sent"
+            raise BadValue(msg) from None
+    return _pack_array(row, value)
+
+
+def _number(row: Layout, value: float) -> float:
+    """The number that is sent: integers for integer types, wrapped like C does."""
+    if row.element_format in "fd":
+        return value
+    bits = 8 * row.element
+    whole = int(value) & ((1 << bits) - 1)
+    signed = row.element_format in "hi" and whole >> (bits - 1)
+    return whole - (1 << bits) if signed else whole
+
+
+def _pack_array(row: Layout, value: Any) -> tuple[int, bytes | memoryview]:
+    """The wire form of a sequence or array of numbers."""
+    import numpy
+
+    try:
+        array = numpy.asarray(value)
+        if array.ndim > 1:
+            msg = f"a PV has one dimension, not {array.ndim}; put array.ravel()"
+            raise BadValue(msg)
+        with numpy.errstate(invalid="ignore", over="ignore"):
+            wire = array.astype(value_dtype(row.base, native=False), casting="unsafe")
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, BadValue):
+            raise
+        msg = f"{value!r:.60} does not fit {row.code.name}: {error}; nothing was sent"
+        raise BadValue(msg) from None
+    return wire.size, wire.reshape(-1).view("u1").data
+
+
+def _string_items(value: Any) -> list[Any]:
+    """A single text or number as a list of one, anything else as a list."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        return [value]
+    return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+def _string_element(item: Any) -> bytes:
+    """40 bytes of one string; BadValue from 40 bytes of text on."""
+    raw = item if isinstance(item, bytes) else str(item).encode()
+    if len(raw) >= STRING_BYTES:
+        msg = (
+            f"{raw[:50]!r} has {len(raw)} bytes and a DBR_STRING holds "
+            f"{STRING_BYTES - 1}; nothing was sent (a long string goes to "
+            "<record>.<FIELD>$ as characters)"
+        )
+        raise BadValue(msg)
+    return raw.ljust(STRING_BYTES, b"\0")
