@@ -27,7 +27,8 @@ BeamflyError
 │   ├── ScanAborted          a scan was aborted; carries its info
 │   └── ScanTimeout          no answer, or no end of a scan, in time; also a TimedOut
 ├── HdfError                 an HDF5 file cannot be written or read; also an OSError
-└── CatalogError             a run cannot be stored or found
+└── CatalogError             a run cannot be stored or read
+    └── RunNotFound          no run fits; also a KeyError and an IndexError
 ```
 
 One sentence each: what, where, and what was not done because of it. Catch
@@ -161,3 +162,10 @@ class HdfError(BeamflyError, OSError):
 
 class CatalogError(BeamflyError):
     """A run cannot be stored in the catalog, or is not there."""
+
+
+class RunNotFound(CatalogError, KeyError, IndexError):
+    """No run in the catalog has this uid, scan_id or number."""
+
+    def __str__(self) -> str:  # a KeyError would show its message in quotes
+        return Exception.__str__(self)
