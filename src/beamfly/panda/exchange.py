@@ -112,18 +112,17 @@ class Exchange:
                 "line, anything else is a single line; nothing was sent"
             )
             raise LocalProtocolError(msg)
-        if len(text) > MAX_LINE:
-            self._check_lengths()
-        return f"{text}\n".encode()
-
-    def _check_lengths(self) -> None:
-        longest = max(self.to_send, key=len)
-        if len(longest.encode()) > MAX_LINE:
+        data = f"{text}\n".encode()
+        longest = len(data)
+        if longest > MAX_LINE:
+            longest = max(map(len, data.split(b"\n")))
+        if longest > MAX_LINE:
             msg = (
-                f"A line of {self.summary} is {len(longest.encode())} bytes long, a "
-                f"PandA takes {MAX_LINE}; nothing was sent"
+                f"A line of {self.summary} is {longest} bytes long, a PandA takes "
+                f"{MAX_LINE}; nothing was sent"
             )
             raise LocalProtocolError(msg)
+        return data
 
 
 Exchanges: TypeAlias = Exchange | Sequence[Exchange]
