@@ -236,7 +236,10 @@ def _checked_column(name: str, column: Any, details: TableFieldDetails) -> Integ
         low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
     elif details.labels is not None:
         high = min(high, len(details.labels) - 1)
-    return _checked_integers(f"Column {name} row", np.asarray(column), low, high)
+    # numpy makes a list of both large and small integers an array of floats
+    exact = width > 53 and not isinstance(column, np.ndarray)
+    array = np.asarray(column, object if exact else None)
+    return _checked_integers(f"Column {name} row", array, low, high)
 
 
 def _indices(name: str, column: Any, labels: list[str]) -> Any:
