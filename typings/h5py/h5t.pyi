@@ -1,0 +1,7 @@
+from typing import Any
+
+import numpy as np
+
+class TypeID: ...
+
+def py_create(dtype: np.dtype[Any], logical: bool = False) -> TypeID: ...
