@@ -62,7 +62,9 @@ def _desired_text(value: Any, dialect: str) -> str:
     """A client writes texts bare, as scripts rely on "10" being compared as 10."""
     if isinstance(value, bool):
         return number_text(int(value), dialect)
-    return str(value) if dialect == CLIENT else quoted_value_text(value, dialect)
+    if dialect == CLIENT and isinstance(value, str):
+        return value
+    return quoted_value_text(value, dialect)
 
 
 VALUE: Kind = text_kind(_set_value_text, parse_value)

@@ -9,6 +9,7 @@ Two ways of writing exist: `CLIENT` is what is submitted, `SERVER` is how a serv
 a scan back: numbers as doubles and only what differs from its defaults.
 """
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -122,7 +123,9 @@ def text_kind(text: Callable[[Any, str], str], parse: Callable[[str], Any]) -> K
 
 def number_text(value: Any, dialect: str) -> str:
     """A number: as it was given by a client, as a double by a server."""
-    return java_double(float(value)) if dialect == SERVER else str(value)
+    if dialect == SERVER or not math.isfinite(value):
+        return java_double(float(value))
+    return str(value)
 
 
 def quoted_value_text(value: Any, dialect: str) -> str:
