@@ -134,3 +134,42 @@ def run_command(
                 exchange.received = [*(f"!{line}" for line in answer), "."]
             else:
                 exchange.received = [answer]
+
+
+def drive_blocking(dialogues: Iterable[Any], sizes: int) -> list[list[str]]:
+    """Put recorded dialogues through the blocking PandA client."""
+    from beamfly.panda.blocking import BlockingClient
+    from beamfly.panda.commands import Raw
+
+    dialogues = list(dialogues)
+    script = [IDN, *((d.question, d.answer) for d in dialogues)]
+    with Peer(scripted(script, sizes)) as peer:
+        with BlockingClient("127.0.0.1", peer.port) as client:
+            return [client.send(Raw(list(d.asked)), 10) for d in dialogues]
+
+
+async def drive_asyncio(dialogues: Iterable[Any], sizes: int) -> list[list[str]]:
+    """Put recorded dialogues through the asyncio PandA client."""
+    from beamfly.panda.asyncio import AsyncioClient
+    from beamfly.panda.commands import Raw
+
+    dialogues = list(dialogues)
+    script = [IDN, *((d.question, d.answer) for d in dialogues)]
+    with Peer(scripted(script, sizes)) as peer:
+        async with AsyncioClient("127.0.0.1", peer.port) as client:
+            return [await client.send(Raw(list(d.asked)), 10) for d in dialogues]
+
+
+def drive_core(dialogues: Iterable[Any], sizes: int) -> list[list[str]]:
+    """Put recorded dialogues through the PandA's control connection alone."""
+    from beamfly.panda.commands import Raw
+    from beamfly.panda.control import ControlConnection
+
+    connection = ControlConnection()
+    results: list[list[str]] = []
+    for dialogue in dialogues:
+        assert connection.send(Raw(list(dialogue.asked))) == dialogue.question
+        for piece in cut(dialogue.answer, sizes):
+            assert connection.receive_bytes(piece) == b""
+        results += [response for _, response in connection.responses()]
+    return results

@@ -54,25 +54,26 @@ class _Socket:
         self.socket.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.socket, selectors.EVENT_READ)
-        self._unsent = b""
+        self._unsent = bytearray()
         self.shut = False
         """Whether it was this side that ended it."""
 
     def send(self, data: bytes) -> None:
         """Send what can be sent now, keep the rest for `wait`."""
-        data = self._unsent + data
+        was_waiting = bool(self._unsent)
+        self._unsent += data
         try:
-            sent = self.socket.send(data) if data else 0
+            sent = self.socket.send(self._unsent) if self._unsent else 0
         except BlockingIOError:
             sent = 0
-        # while the PandA is busy answering it does not read: to wait here until it
-        # has taken everything would be to wait for each other
-        if bool(self._unsent) != (sent < len(data)):
+        # bytearray deletes at its front without moving the rest
+        del self._unsent[:sent]
+        # while a PandA is busy answering it does not read: to wait here until it has
+        # taken everything would be to wait for each other
+        if was_waiting != bool(self._unsent):
             events = selectors.EVENT_READ
-            if sent < len(data):
-                events |= selectors.EVENT_WRITE
+            events |= selectors.EVENT_WRITE if self._unsent else 0
             self._selector.modify(self.socket, events)
-        self._unsent = data[sent:]
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until there is something to read, sending what is left to send."""
