@@ -41,7 +41,7 @@ class _Waiter(Batch):
 
     def set(self, index: int, result: Any, error: Exception | None) -> None:
         """Take one result; wake who waits once all are there."""
-        super().set(index, result, error)
+        Batch.set(self, index, result, error)
         if not self.missing and not self.future.done():
             self.future.set_result(None)
 
@@ -54,8 +54,8 @@ class _ControlProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self.resumed: asyncio.Future[None] | None = None
+        """Not done while the PandA does not take what was sent before."""
         self.lost: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,15 +80,13 @@ class _ControlProtocol(asyncio.Protocol):
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 
-    async def writable(self) -> None:
-        """Wait while the PandA does not take what was sent before."""
-        await self._writable.wait()
-
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self.resumed = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        if self.resumed is not None and not self.resumed.done():
+            self.resumed.set_result(None)
+        self.resumed = None
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -112,7 +110,7 @@ class _ControlProtocol(asyncio.Protocol):
         """End all that is under way with PandaDisconnected."""
         self.connection.receive_eof(reason)
         self._unsent.clear()
-        self._writable.set()
+        self.resume_writing()
         distribute(self.connection.outcomes())
 
     def abort(self) -> None:
@@ -270,7 +268,8 @@ class AsyncioClient:
             raise not_connected(self._peer, commands)
         if not commands:
             return []
-        await control.writable()
+        while control.resumed is not None:
+            await asyncio.shield(control.resumed)
         waiter = _Waiter(asyncio.get_running_loop().create_future(), len(commands))
         for index, command in enumerate(commands):
             control.start(command, waiter, index)

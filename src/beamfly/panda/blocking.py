@@ -8,7 +8,6 @@ import selectors
 import socket
 import threading
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -42,72 +41,73 @@ _READ_BYTES = 65536
 
 
 class _Socket:
-    """A connected socket, and what to wait for on it."""
+    """A connected socket that sends as much as it can while it waits to receive."""
 
     def __init__(self, address: tuple[str, int], what: str, timeout: float) -> None:
         where = f"The {what} port of PandA {address[0]}:{address[1]}"
         try:
-            self.socket = socket.create_connection(address, timeout)
+            self._socket = socket.create_connection(address, timeout)
         except OSError as error:
             raise unreachable(where, error, timeout) from error
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self.socket, selectors.EVENT_READ)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unsent = bytearray()
         self.shut = False
         """Whether it was this side that ended it."""
 
     def send(self, data: bytes) -> None:
-        """Send what can be sent now, keep the rest for `wait`."""
-        was_waiting = bool(self._unsent)
+        """Send what can be sent now, and the rest while receiving.
+
+        While a PandA is busy answering it does not read: to wait here until it has
+        taken everything would be to wait for each other.
+        """
         self._unsent += data
-        try:
-            sent = self.socket.send(self._unsent) if self._unsent else 0
-        except BlockingIOError:
-            sent = 0
-        # bytearray deletes at its front without moving the rest
-        del self._unsent[:sent]
-        # while a PandA is busy answering it does not read: to wait here until it has
-        # taken everything would be to wait for each other
-        if was_waiting != bool(self._unsent):
-            events = selectors.EVENT_READ
-            events |= selectors.EVENT_WRITE if self._unsent else 0
-            self._selector.modify(self.socket, events)
-
-    def wait(self, timeout: float | None) -> bool:
-        """Wait until there is something to read, sending what is left to send."""
-        end = None if timeout is None else monotonic() + timeout
-        while True:
-            left = None if end is None else max(end - monotonic(), 0)
-            events = self._selector.select(left)
-            if not events:
-                return False
-            if events[0][1] & selectors.EVENT_WRITE:
-                self.send(b"")
-            if events[0][1] & selectors.EVENT_READ:
-                return True
-
-    def receive_into(self, buffer: memoryview) -> int:
-        """Receive after `wait`; 0 when the connection has ended."""
-        while True:
+        if self._unsent:
+            self._socket.settimeout(0)
             try:
-                return self.socket.recv_into(buffer)
+                sent = self._socket.send(self._unsent)
             except BlockingIOError:
-                self.wait(None)  # what there was to read was not worth reading
+                return
+            # bytearray deletes at its front without moving the rest
+            del self._unsent[:sent]
+
+    def receive_into(self, buffer: memoryview, timeout: float | None) -> int | None:
+        """Wait for bytes and receive them; 0 at the end, None when time is up."""
+        if self._unsent and not self._send_rest(timeout):
+            return None
+        self._socket.settimeout(timeout)
+        try:
+            return self._socket.recv_into(buffer)
+        except (TimeoutError, BlockingIOError):
+            return None
+
+    def _send_rest(self, timeout: float | None) -> bool:
+        """Send until all is sent, or there is something to read."""
+        end = None if timeout is None else monotonic() + timeout
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, both)
+            while self._unsent:
+                left = None if end is None else max(end - monotonic(), 0)
+                events = selector.select(left)
+                if not events:
+                    return False
+                if events[0][1] & selectors.EVENT_READ:
+                    return True
+                self.send(b"")
+        return True
 
     def shut_down(self) -> None:
         """Make whoever waits find the end of the connection."""
         self.shut = True
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # the other side was faster
 
     def close(self) -> None:
+        """Close; nobody may be waiting."""
         self.shut_down()
-        self._selector.close()
-        self.socket.close()
+        self._socket.close()
 
 
 class _Control:
@@ -129,38 +129,35 @@ class _Control:
             except Exception as error:
                 # the others are done all the same; collect() raises this
                 batch.set(index, None, error)
-        with self._ending():
+        try:
             self.socket.send(b"".join(to_send))
+        except OSError as error:
+            self._broke(error)
+        distribute(self.connection.outcomes())
         return batch
 
     def receive(self, timeout: float | None) -> bool:
         """Read once and send what follows from it; False if there was nothing."""
-        with self._ending():
-            if not self.socket.wait(timeout):
+        try:
+            count = self.socket.receive_into(self._buffer, timeout)
+            if count is None:
                 return False
-            count = self.socket.receive_into(self._buffer)
             if count:
                 received = self._buffer[:count]
                 self.socket.send(self.connection.receive_bytes(received))
             else:
                 ours = closed_here(self.peer) if self.socket.shut else ""
                 self.connection.receive_eof(ours)
-        return True
-
-    @contextmanager
-    def _ending(self) -> Generator[None, None, None]:
-        """Whatever happens inside, commands that it ends are told."""
-        try:
-            yield
         except RemoteProtocolError:
             # all that was under way has failed with it
             self.socket.shut_down()
         except OSError as error:
-            self.connection.receive_eof(
-                f"The connection to {self.peer} broke ({error})"
-            )
-        finally:
-            distribute(self.connection.outcomes())
+            self._broke(error)
+        distribute(self.connection.outcomes())
+        return True
+
+    def _broke(self, error: OSError) -> None:
+        self.connection.receive_eof(f"The connection to {self.peer} broke ({error})")
 
 
 class BlockingClient:
@@ -329,8 +326,8 @@ class BlockingClient:
             yield from _frames(connection, sock, frame_timeout, flush_period)
         except BeamflyError as error:
             if sock.shut:
-                raise PandaDisconnected(closed_here(peer)) from error
-            raise type(error)(f"{peer}: {error}") from error
+                raise PandaDisconnected(closed_here(peer)) from None
+            raise type(error)(f"{peer}: {error}") from None
         except OSError as error:
             raise PandaDisconnected(
                 f"{peer}: the connection broke ({error})"
@@ -355,15 +352,14 @@ def _frames(
         begin = monotonic()
         limits = [] if flush_at is None else [max(flush_at - begin, 0)]
         limits += [] if frame_timeout is None else [max(frame_timeout - silent, 0)]
-        readable = sock.wait(min(limits, default=None))
+        count = sock.receive_into(connection.get_buffer(), min(limits, default=None))
         now = monotonic()
-        silent = 0.0 if readable else silent + now - begin
-        if readable:
-            count = sock.receive_into(connection.get_buffer())
-            if not count:
-                yield from connection.receive_eof()
-                return
+        silent = silent + now - begin if count is None else 0.0
+        if count:
             yield from connection.received(count, flush)
+        elif count == 0:
+            yield from connection.receive_eof()
+            return
         elif frame_timeout is not None and silent >= frame_timeout:
             raise FrameTimeout(f"no data came for {frame_timeout} s")
         if flush_at is not None and period is not None and now >= flush_at:

@@ -209,7 +209,9 @@ class ControlConnection:
         while not exchanges:
             exchanges = next(request.generator)
         if isinstance(exchanges, Exchange):
-            exchanges = [exchanges]
+            to_send = exchanges.encode()
+            self._asked.append((exchanges, request))
+            return to_send
         to_send = b"".join([exchange.encode() for exchange in exchanges])
         self._asked.extend((exchange, None) for exchange in exchanges[:-1])
         self._asked.append((exchanges[-1], request))
@@ -226,9 +228,8 @@ class ControlConnection:
         """
         if self._closed is not None:
             return b""
-        complete = self._complete_lines(bytes(received))
         to_send: list[bytes] = []
-        for line in complete:
+        for line in self._complete_lines(bytes(received)):
             lines = self._lines
             if lines or line.startswith("!"):
                 lines.append(line)
@@ -243,29 +244,35 @@ class ControlConnection:
                 to_send.append(self._answer([line], True))
             else:
                 raise self._broken(f"{line[:80]!r}, which is no reply")
-        self._limit_reply(len(received))
+        if self._lines or self._reply_size:
+            self._limit_reply(len(received))
         return b"".join(to_send)
 
     def _complete_lines(self, received: bytes) -> list[str]:
         """Text of the lines that are whole now; keep the rest."""
         end = received.rfind(b"\n")
-        rest = received[end + 1 :]
-        text = ""
-        if end >= 0:
-            whole = b"".join([*self._partial, received[:end]])
+        if end < 0:
+            self._keep(received)
+            return []
+        whole = received[:end]
+        if self._partial:
+            whole = b"".join([*self._partial, whole])
             self._partial.clear()
             self._partial_size = 0
-            # units that an old tool wrote in another encoding must not stop us
-            text = whole.decode("utf-8", "replace")
-        if rest:
-            self._partial.append(rest)
-            self._partial_size += len(rest)
-            if self._partial_size > self._max_line:
-                raise self._broken(f"a line of more than {self._max_line} bytes")
-        lines = text.split("\n") if end >= 0 else []
-        if len(text) > self._max_line and len(max(lines, key=len)) > self._max_line:
+        # units that an old tool wrote in another encoding must not stop us
+        lines = whole.decode("utf-8", "replace").split("\n")
+        if len(whole) > self._max_line and len(max(lines, key=len)) > self._max_line:
             raise self._broken(f"a line of more than {self._max_line} bytes")
+        if end + 1 < len(received):
+            self._keep(received[end + 1 :])
         return lines
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep the start of a line until the rest of it comes."""
+        self._partial.append(rest)
+        self._partial_size += len(rest)
+        if self._partial_size > self._max_line:
+            raise self._broken(f"a line of more than {self._max_line} bytes")
 
     def _limit_reply(self, received: int) -> None:
         self._reply_size = self._reply_size + received if self._lines else 0

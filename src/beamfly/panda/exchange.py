@@ -37,7 +37,7 @@ def is_multiline_command(line: str) -> bool:
 
     The first of ? = < in the line decides; it does if that is <.
     """
-    return _MULTILINE.match(line) is not None
+    return "<" in line and _MULTILINE.match(line) is not None
 
 
 def _shorten(text: str, limit: int = 120) -> str:
@@ -97,6 +97,10 @@ class Exchange:
         lines = self.to_send
         if not lines:
             raise LocalProtocolError("A command without lines; nothing was sent")
+        if len(lines) == 1 and len(lines[0]) < 200 and lines[0].isprintable():
+            # the most frequent case needs no closer look
+            if not is_multiline_command(lines[0]):
+                return f"{lines[0]}\n".encode()
         text = "\n".join(lines)
         if text.count("\n") != len(lines) - 1:
             msg = f"A line of {self.summary} has a line end in it; nothing was sent"
