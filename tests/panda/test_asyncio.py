@@ -153,6 +153,22 @@ async def test_connecting_again_after_a_loss() -> None:
         await client.close()
 
 
+async def test_connecting_twice_at_once_makes_one_connection() -> None:
+    with Peer(scripted([IDN, (b"A?\n", b"OK =1\n")])) as peer:
+        client = AsyncioClient(LOOPBACK, peer.port)
+        await asyncio.gather(client.connect(), client.connect())
+        assert await client.send(Get("A")) == "1"
+        await client.close()
+
+
+async def test_a_silent_loss_is_noticed() -> None:
+    with Peer(scripted([IDN])) as peer:
+        async with AsyncioClient(LOOPBACK, peer.port) as client:
+            sock = client._control._transport.get_extra_info("socket")  # type: ignore
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_a_reply_that_makes_no_sense_ends_the_wait() -> None:
     with Peer(scripted([IDN, (b"A?\n", b"!A 1\nOK =2\n")])) as peer:
         async with AsyncioClient(LOOPBACK, peer.port) as client:

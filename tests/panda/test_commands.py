@@ -139,6 +139,7 @@ def test_words_out_of_range_are_refused(words: Any) -> None:
         Raw([]),
         Put("A.B", "x" * 1022),
         Put("A.B", "µ" * 600),
+        Put("A.B", "\udc85"),
     ],
 )
 def test_what_would_get_answers_out_of_step_is_not_sent(command: Command[Any]) -> None:

@@ -5,7 +5,6 @@ A thin shell: what goes over the wire is decided by `beamfly.panda.control` and
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, Iterable
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -23,6 +22,7 @@ from beamfly.panda.control import ControlConnection
 from beamfly.panda.data_stream import DataProtocol
 from beamfly.panda.exchange import Command
 from beamfly.panda.responses import Data
+from beamfly.panda.sockets import set_up
 from beamfly.panda.values import Identify
 
 __all__ = ["AsyncioClient"]
@@ -150,6 +150,7 @@ class AsyncioClient:
         self.data_port = data_port
         self._peer = f"PandA {host}:{control_port}"
         self._connect_timeout = connect_timeout
+        self._connecting = asyncio.Lock()
         self._control: _ControlProtocol | None = None
         self._streams: set[DataProtocol] = set()
 
@@ -166,8 +167,11 @@ class AsyncioClient:
             TimedOut: No connection, or no identity, within `connect_timeout`.
             CommandError, RemoteProtocolError: What answers is not a PandA.
         """
-        if self.is_connected():
-            return
+        async with self._connecting:
+            if not self.is_connected():
+                await self._connect()
+
+    async def _connect(self) -> None:
         protocol = _ControlProtocol(self._peer)
         await self._open(protocol, self.control_port, "control")
         self._control = protocol
@@ -188,8 +192,7 @@ class AsyncioClient:
                 )
         except OSError as error:
             raise unreachable(where, error, self._connect_timeout) from error
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_up(transport.get_extra_info("socket"))
 
     def is_connected(self) -> bool:
         """Whether the control connection is up."""

@@ -31,6 +31,7 @@ from beamfly.panda.data import DataConnection, Flush
 from beamfly.panda.data_stream import SHORTEST_FLUSH
 from beamfly.panda.exchange import Command
 from beamfly.panda.responses import Data
+from beamfly.panda.sockets import set_up
 from beamfly.panda.values import Identify
 
 __all__ = ["BlockingClient"]
@@ -49,7 +50,7 @@ class _Socket:
             self._socket = socket.create_connection(address, timeout)
         except OSError as error:
             raise unreachable(where, error, timeout) from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_up(self._socket)
         self._unsent = bytearray()
         self.shut = False
         """Whether it was this side that ended it."""

@@ -13,8 +13,11 @@ from beamfly.panda.control import (
 )
 from beamfly.panda.data import DataConnection, Flush
 from beamfly.panda.data_options import DataFormat, DataOptions
+from beamfly.panda.header import GATE_DURATION_FIELD, SAMPLES_FIELD
 
 __all__ = [
+    "GATE_DURATION_FIELD",
+    "SAMPLES_FIELD",
     "Buffer",
     "ControlConnection",
     "DataConnection",

@@ -116,7 +116,11 @@ class Exchange:
                 "line, anything else is a single line; nothing was sent"
             )
             raise LocalProtocolError(msg)
-        data = f"{text}\n".encode()
+        try:
+            data = f"{text}\n".encode()
+        except UnicodeEncodeError as error:
+            msg = f"{self.summary} is no text: {error}; nothing was sent"
+            raise LocalProtocolError(msg) from error
         longest = len(data)
         if longest > MAX_LINE:
             longest = max(map(len, data.split(b"\n")))
