@@ -94,6 +94,8 @@ class Circuit:
         """First 8 header bytes as a number -> parser of such messages."""
         self.lost: Exception | None = None
         """Why it is closed, None while it is not."""
+        self.held = False
+        """Whether what has arrived waits for `resume`: the peer reads too slowly."""
         self.inbox = Inbox()
         self.outbox = Outbox(unsent)
         self.last_received = now
@@ -152,8 +154,14 @@ class Circuit:
         inbox.added(size)
         self.last_received = now
         self._echo_sent = None
+        self.resume()
+
+    def resume(self) -> None:
+        """Parse what has arrived, from where `held` stopped it."""
+        if self.state is CircuitState.CLOSED:
+            return
         try:
-            self._parse(inbox)
+            self._parse(self.inbox)
         except ProtocolError as error:
             self.close(error)
             raise
@@ -162,7 +170,7 @@ class Circuit:
         """Every complete message between start and end of the inbox."""
         view, at, end = inbox.view, inbox.start, inbox.end
         inbox.expect(0)
-        while end - at >= 16:
+        while end - at >= 16 and not self.held:
             lane = self.lanes.get(SHAPE.unpack_from(view, at)[0])
             if lane is not None:
                 after = lane(view, at, end)
@@ -221,6 +229,10 @@ class Circuit:
 
     def next_wakeup(self) -> float | None:
         """When `wake` wants to be called, None for never."""
+        return self._echo_due()
+
+    def _echo_due(self) -> float | None:
+        """When silence has lasted too long, None if nobody minds."""
         if self.role is Sender.SERVER or self.state is not CircuitState.OPEN:
             return None
         if self._echo_sent is not None:
@@ -229,7 +241,7 @@ class Circuit:
 
     def wake(self, now: float) -> None:
         """Send an echo after silence; close the circuit when it stays unanswered."""
-        due = self.next_wakeup()
+        due = self._echo_due()
         if due is None or now < due:
             return
         if self._echo_sent is None:

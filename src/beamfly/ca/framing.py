@@ -63,6 +63,16 @@ class Inbox:
         """A message of so many bytes starts at `start`; 0: not known."""
         self._expected = size
 
+    @property
+    def expecting(self) -> bool:
+        """Whether the rest of a large message is to come."""
+        return self._expected > 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has grown as far as small messages make it."""
+        return len(self.view) >= READ_BYTES
+
     def skip(self, size: int) -> None:
         """Drop so many bytes from `start` on, most of which have yet to arrive."""
         here = min(size, self.end - self.start)

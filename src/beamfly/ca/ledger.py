@@ -48,6 +48,8 @@ class Link:
     """Most elements, from when it is open."""
     rights: int = 0
     """Bits of Access."""
+    owner: Any = None
+    """What the client or server at this end keeps for the channel."""
 
 
 @dataclass(frozen=True, slots=True)

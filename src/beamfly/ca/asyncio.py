@@ -1,0 +1,402 @@
+"""Channel Access for asyncio: `Client` and its `Channel`s, without global state.
+
+```python
+async with Client() as client:
+    motor = await client.connect("BL:MOTOR")
+    print(await motor.get())
+    await motor.put(3.5, wait=True)
+    motor.monitor(lambda value, time_ns, severity, status: print(value))
+    values = await client.get_many(await client.connect_many(names))
+```
+
+A client belongs to the event loop that it was made in and works in callbacks of it:
+there is no thread. Leave it with `async with`, or call `close`; when the loop shuts its
+asynchronous generators down, as asyncio.run does, it closes by itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from typing import Any, Self, cast
+
+from beamfly.ca import sockets
+from beamfly.ca.asyncio_channel import (
+    DEFAULT_TIMEOUT,
+    Channel,
+    Reading,
+    Subscription,
+)
+from beamfly.ca.channel import Channel as CoreChannel
+from beamfly.ca.client import ClientCore
+from beamfly.ca.client_circuit import ClientCircuit
+from beamfly.ca.config import Address, Config
+from beamfly.ca.pending import NEVER, Bulk
+from beamfly.ca.rules import CircuitState
+from beamfly.errors import CADisconnected, ProtocolError
+
+__all__ = ["DEFAULT_TIMEOUT", "Channel", "Client", "Reading", "Subscription"]
+log = logging.getLogger("beamfly.ca")
+WRITE_BYTES = 1024 * 1024
+"""What a transport may hold before the rest waits in the circuit, which is bounded."""
+DATAGRAMS_AT_ONCE = 256
+
+
+class _Wire(asyncio.BufferedProtocol):
+    """One TCP connection: carries bytes, decides nothing."""
+
+    def __init__(self, client: "Client", circuit: ClientCircuit) -> None:
+        self._loop = client.loop
+        self._client = client
+        self._circuit = circuit
+        self._transport: asyncio.Transport | None = None
+        self._paused = False
+        self._later = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(WRITE_BYTES)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sockets.tune(sock)
+        self.write()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._circuit.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self._circuit.received(nbytes, self._loop.time())
+        except ProtocolError as error:
+            log.warning("%s: %s", self._circuit.host, error)
+        if self._circuit.outbox:
+            self.write()
+        if self._circuit.state is CircuitState.CLOSED:
+            self._client.pump()
+
+    def eof_received(self) -> None:
+        self._circuit.end_of_file()
+        self._client.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        reason = str(exc) if exc else "the connection was closed"
+        self._circuit.close(CADisconnected(reason, status=192))
+        self._client.gone(self._circuit)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.write()
+
+    def write_soon(self) -> None:
+        """The first write of a loop turn goes at once, what follows goes together."""
+        if not self._later:
+            self._later = True
+            self._loop.call_soon(self._turn_over)
+            self.write()
+
+    def _turn_over(self) -> None:
+        self._later = False
+        if self._circuit.outbox:
+            self.write()
+
+    def write(self) -> None:
+        """Hand what waits to the transport, unless the server does not keep up."""
+        transport = self._transport
+        if transport is not None and not self._paused:
+            for piece in self._circuit.output():
+                transport.write(piece)
+
+    def abort(self) -> None:
+        """Close the connection once what was queued has been sent."""
+        if self._transport is not None:
+            self.write()
+            self._transport.close()
+
+
+class Client:
+    """Channels to any number of servers, for one event loop."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        """Open a search socket; must be called while the event loop runs.
+
+        Args:
+            config: Settings, None to read them from the environment.
+        """
+        self.config = Config.from_environment() if config is None else config
+        self.loop = asyncio.get_running_loop()
+        for warning in self.config.warnings:
+            log.warning("%s", warning)
+        self._socket = sockets.search_socket(self.config)
+        self._addresses, names = sockets.search_addresses(self.config)
+        servers, server_names = sockets.split_numeric(self.config.name_servers)
+        self.core = ClientCore(
+            sockets.identity(self.config, random.random()),
+            self.loop.time(),
+            name_servers=servers,
+            on_notice=lambda text: log.warning("%s", text),
+        )
+        self.nothing: asyncio.Future[None] = self.loop.create_future()
+        """What is awaited when there is nothing to wait for."""
+        self.nothing.set_result(None)
+        self.closed = False
+        self._wires: dict[ClientCircuit, _Wire] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
+        self._pump_due = False
+        self.loop.add_reader(self._socket.fileno(), self._read_datagrams)
+        if names or server_names:
+            self._spawn(self._resolve(names, server_names))
+        self._guard = self._close_with_the_loop()
+        with contextlib.suppress(StopIteration):
+            self._guard.__anext__().send(None)
+        self._pump_soon()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+        # transports close in the next turns of the loop
+        while self._wires or self._tasks:
+            await asyncio.sleep(0)
+
+    # ---- channels
+
+    def channel(self, name: str, priority: int = 0) -> Channel:
+        """Start to look for a PV; every call makes a channel of its own."""
+        if self.closed:
+            msg = f"the client is closed; {name} is not looked for"
+            raise CADisconnected(msg, name=name, status=192)
+        channel = Channel(self, self.core.channel(name, priority))
+        self._pump_soon()
+        return channel
+
+    async def connect(
+        self, name: str, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> Channel:
+        """A channel that is connected; CATimeout after so many seconds."""
+        channel = self.channel(name)
+        try:
+            await channel.wait_connected(timeout)
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    async def connect_many(
+        self, names: Iterable[str], timeout: float | None = DEFAULT_TIMEOUT
+    ) -> list[Channel]:
+        """Channels in the order of the names, all connected; CATimeout names one."""
+        channels = [self.channel(name) for name in names]
+        end = None if timeout is None else self.loop.time() + timeout
+        try:
+            for channel in channels:
+                if not channel.connected:
+                    left = None if end is None else max(0.0, end - self.loop.time())
+                    await channel.wait_connected(left)
+        except BaseException:
+            for channel in channels:
+                channel.close()
+            raise
+        return channels
+
+    async def get_many(
+        self, channels: Sequence[Channel], timeout: float | None = DEFAULT_TIMEOUT
+    ) -> list[Any]:
+        """Native values in the order of the channels; the first error is raised."""
+        end = NEVER if timeout is None else self.loop.time() + timeout
+        for channel in channels:
+            if not channel.connected:
+                await channel.wait_connected(
+                    None if timeout is None else max(0.0, end - self.loop.time())
+                )
+        results: list[Any] = [None] * len(channels)
+        places: dict[ClientCircuit, list[int]] = {}
+        for place, channel in enumerate(channels):
+            circuit = channel.core.circuit
+            if circuit is not None:
+                places.setdefault(circuit, []).append(place)
+        waiting: list[asyncio.Future[list[Any]]] = []
+        for circuit, here in places.items():
+            waiting.append(self._bulk(circuit, [channels[at] for at in here], end))
+        for here, future in zip(places.values(), waiting, strict=True):
+            for place, value in zip(here, await future, strict=True):
+                results[place] = value
+        for value in results:
+            if isinstance(value, Exception):
+                raise value
+        return results
+
+    async def put_many(
+        self,
+        channels: Sequence[Channel],
+        values: Sequence[Any],
+        wait: bool = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Write one value to each channel; the first error is raised."""
+        puts = [
+            channel.put(value, wait=wait, timeout=timeout)
+            for channel, value in zip(channels, values, strict=True)
+        ]
+        for put in puts:
+            await put
+
+    def _bulk(
+        self, circuit: ClientCircuit, channels: list[Channel], end: float
+    ) -> "asyncio.Future[list[Any]]":
+        """Read channels of one circuit with one future."""
+        future: asyncio.Future[list[Any]] = self.loop.create_future()
+
+        def done(values: list[Any]) -> None:
+            if not future.done():
+                future.set_result(values)
+
+        cores = [channel.core for channel in channels]
+        circuit.read_bulk(cores, Bulk(cores, end, done))
+        self.sent(circuit, end)
+        return future
+
+    def close_channel(self, channel: CoreChannel) -> None:
+        """Give up a channel."""
+        circuit = channel.circuit
+        self.core.close_channel(channel)
+        if circuit is not None and not self.closed:
+            self.pump()
+
+    def close(self) -> None:
+        """Close every channel and connection; closing again does nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        self.core.close()
+        self.loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for wire in tuple(self._wires.values()):
+            wire.abort()
+
+    # ---- bytes and time
+
+    def sent(self, circuit: ClientCircuit, deadline: float) -> None:
+        """Something was queued that must be answered by a deadline."""
+        wire = self._wires.get(circuit)
+        if wire is not None:
+            wire.write_soon()
+        if deadline < self._timer_at:
+            self._arm(deadline)
+
+    def flush(self, channel: CoreChannel) -> None:
+        """Something was queued for a channel."""
+        if channel.circuit is not None:
+            self.sent(channel.circuit, NEVER)
+
+    def log_error(self, error: Exception) -> None:
+        """An error that nobody else wants to know of."""
+        log.error("%s", error, exc_info=error)
+
+    def pump(self) -> None:
+        """Do all that the core wants done now."""
+        self._pump_due = False
+        if self.closed:
+            return
+        now = self.loop.time()
+        self.core.wake(now)
+        for datagram in self.core.datagrams(now):
+            for address in self._addresses:
+                self._send(datagram, address)
+        registration = self.core.registration(now)
+        if registration is not None:
+            self._send(registration, ("127.0.0.1", self.config.repeater_port))
+        for circuit in self.core.take_openings():
+            self._wires[circuit] = _Wire(self, circuit)
+            self._spawn(self._open(circuit))
+        for circuit, wire in tuple(self._wires.items()):
+            if circuit.state is CircuitState.CLOSED:
+                wire.abort()
+            elif circuit.outbox:
+                wire.write()
+        self._arm(self.core.next_wakeup() or NEVER)
+
+    def gone(self, circuit: ClientCircuit) -> None:
+        """A connection is closed."""
+        self._wires.pop(circuit, None)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
+        if not self._pump_due and not self.closed:
+            self._pump_due = True
+            self.loop.call_soon(self.pump)
+
+    def _arm(self, due: float) -> None:
+        """Be woken at a time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = due
+        if due < NEVER:
+            self._timer = self.loop.call_at(due, self.pump)
+
+    def _send(self, datagram: bytes, address: Address) -> None:
+        # unreachable networks and full buffers are what repeated searches are for
+        with contextlib.suppress(OSError):
+            self._socket.sendto(datagram, address)
+
+    def _read_datagrams(self) -> None:
+        """Everything that has arrived, so that answers go out together."""
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                data, source = self._socket.recvfrom(sockets.LARGEST_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError:
+                # the echo of a datagram that nobody wanted
+                continue
+            self.core.receive_datagram(data, source[0], self.loop.time())
+        self.pump()
+
+    def _spawn(self, work: Any) -> None:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open(self, circuit: ClientCircuit) -> None:
+        """Connect a circuit."""
+        wire = self._wires[circuit]
+        try:
+            async with asyncio.timeout(self.config.connection_timeout):
+                await self.loop.create_connection(lambda: wire, *circuit.address)
+        except OSError as error:
+            circuit.close(CADisconnected(f"no connection: {error}", status=192))
+            self.gone(circuit)
+        except asyncio.CancelledError:
+            self._wires.pop(circuit, None)
+            raise
+        else:
+            if circuit.state is CircuitState.CLOSED:
+                wire.abort()
+
+    async def _resolve(self, names: list[Address], servers: list[Address]) -> None:
+        """Host names of the address lists, which may take a while."""
+        found = await self.loop.run_in_executor(None, sockets.resolve, names)
+        self._addresses += [one for one in found if one not in self._addresses]
+        for address in await self.loop.run_in_executor(None, sockets.resolve, servers):
+            self.core.add_name_server(address)
+        self.core.searches.hurry(self.loop.time(), 0.0)
+        self.pump()
+
+    async def _close_with_the_loop(self) -> AsyncGenerator[None, None]:
+        """Loops close asynchronous generators before they close themselves."""
+        try:
+            yield
+        finally:
+            await self.__aexit__()

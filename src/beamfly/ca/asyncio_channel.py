@@ -1,0 +1,325 @@
+"""`Channel`: one PV for asyncio code. Made by `beamfly.ca.asyncio.Client`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from beamfly.ca.channel import Channel as CoreChannel
+from beamfly.ca.channel import ConnectionState, Monitor, Request
+from beamfly.ca.dbr import Dbr, Family, layout, promote
+from beamfly.ca.message import Access, EventMask
+from beamfly.ca.payloads import Value, pack
+from beamfly.ca.pending import NEVER
+from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
+from beamfly.errors import CADisconnected, CATimeout
+
+if TYPE_CHECKING:
+    from beamfly.ca.asyncio import Client
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that operations wait unless told otherwise."""
+
+
+class Reading(NamedTuple):
+    """A value with its time stamp and alarm."""
+
+    value: Any
+    """int, float, str; an array PV gives a native numpy array or a list of str."""
+    time_ns: int
+    """Nanoseconds since 1970, like time.time_ns()."""
+    severity: int
+    """0 none, 1 minor, 2 major, 3 invalid."""
+    status: int
+    """Alarm status."""
+
+
+class FutureRequest(Request):
+    """A request whose answer an asyncio future waits for."""
+
+    __slots__ = ("_future", "_make")
+
+    def __init__(
+        self,
+        channel: CoreChannel,
+        deadline: float,
+        future: "asyncio.Future[Any]",
+        make: Callable[..., Any] | None = None,
+    ) -> None:
+        """Answer a future.
+
+        Args:
+            channel: Whom it is about.
+            deadline: In the loop's time.
+            future: Gets the result or the exception, unless it was cancelled.
+            make: Makes the result of a reading; None: the value alone.
+        """
+        self.channel = channel
+        self.deadline = deadline
+        self._future = future
+        self._make = make
+
+    def on_value(self, *reading: Any) -> None:
+        """The answer is the result."""
+        future = self._future
+        if future.done():
+            return
+        if self._make is not None:
+            future.set_result(self._make(*reading))
+        else:
+            future.set_result(reading[0] if reading else None)
+
+    def on_error(self, error: Exception) -> None:
+        """The error is raised where the future is awaited."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+
+class Subscription:
+    """What `Channel.monitor` gives; updates come until `close`."""
+
+    def __init__(self, client: "Client", monitor: Monitor) -> None:
+        self._client = client
+        self._monitor = monitor
+
+    def close(self) -> None:
+        """No update comes from now on; closing again does nothing."""
+        self._client.core.cancel(self._monitor)
+        self._client.flush(self._monitor.channel)
+
+
+class Channel:
+    """One PV: connects by itself, again and again, until it is closed."""
+
+    def __init__(self, client: "Client", core: CoreChannel) -> None:
+        """Wrap a channel; `Client.channel` does this."""
+        self._client = client
+        self.core = core
+        """What the client core keeps for it."""
+        self._waiting: list[asyncio.Future[None]] = []
+        core.on_change.append(self._changed)
+
+    def __repr__(self) -> str:
+        return f"<Channel {self.name!r}: {self.core.state.name.lower()}>"
+
+    @property
+    def name(self) -> str:
+        """Of the PV."""
+        return self.core.name
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server has it open."""
+        return self.core.link is not None
+
+    @property
+    def state(self) -> ConnectionState:
+        """How far it is."""
+        return self.core.state
+
+    @property
+    def native_type(self) -> Dbr:
+        """Base type on the server; STRING while not connected."""
+        return self.core.native_type
+
+    @property
+    def count(self) -> int:
+        """Most elements that it can have; 0 while not connected."""
+        return self.core.count
+
+    @property
+    def access(self) -> Access:
+        """What we may do; nothing while not connected."""
+        return self.core.access
+
+    @property
+    def host(self) -> str:
+        """`address:port` of the server, empty while not connected."""
+        return self.core.host
+
+    def close(self) -> None:
+        """Give it up for good."""
+        self._client.close_channel(self.core)
+
+    # ---- connection
+
+    async def wait_connected(self, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Return when it is connected; CATimeout after so many seconds."""
+        if self.core.link is not None:
+            return
+        future: asyncio.Future[None] = self._client.loop.create_future()
+        self._waiting.append(future)
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            msg = f"{self.name} was not found within {timeout} s"
+            raise CATimeout(msg, name=self.name, status=ECA_TIMEOUT) from None
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    def _changed(self, core: CoreChannel) -> None:
+        """Wake those who wait."""
+        if not self._waiting or (core.link is None and not core.closed):
+            return
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if future.done():
+                continue
+            if core.closed:
+                msg = f"{self.name} was closed before it was found"
+                error = CADisconnected(msg, name=self.name, status=ECA_DISCONN)
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+    # ---- reading
+
+    def get(
+        self,
+        dbr: Dbr | None = None,
+        count: int = 0,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Awaitable[Any]:
+        """The value; waits for the connection if need be.
+
+        Args:
+            dbr: Type to ask for, None for the native one. Types with more metadata than
+                a time stamp give a `Value`.
+            count: Elements; 0: as many as there are.
+            timeout: Seconds, None for ever; then CATimeout.
+        """
+        return self._read(dbr, None, count, timeout, None)
+
+    def read(
+        self, count: int = 0, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> Awaitable[Reading]:
+        """The value with time stamp and alarm; the rest is as for `get`."""
+        return self._read(None, Family.TIME, count, timeout, Reading)
+
+    def describe(self, timeout: float | None = DEFAULT_TIMEOUT) -> Awaitable[Value]:
+        """Units, precision, limits, enum strings, along with the value."""
+        return self._read(None, Family.CTRL, 0, timeout, None)
+
+    def _read(
+        self,
+        dbr: Dbr | None,
+        family: Family | None,
+        count: int,
+        timeout: float | None,
+        make: Callable[..., Any] | None,
+    ) -> Awaitable[Any]:
+        """A future of the answer, or a coroutine that connects first."""
+        core = self.core
+        link, circuit = core.link, core.circuit
+        if link is None or circuit is None:
+            return self._read_later(dbr, family, count, timeout, make)
+        client = self._client
+        future: asyncio.Future[Any] = client.loop.create_future()
+        deadline = NEVER if timeout is None else client.loop.time() + timeout
+        if dbr is None:
+            dbr = Dbr(link.type if family is None else link.type + 7 * family)
+        if make is None and layout(dbr).family is Family.TIME:
+            make = Reading
+        circuit.read(core, dbr, count, FutureRequest(core, deadline, future, make))
+        client.sent(circuit, deadline)
+        return future
+
+    async def _read_later(
+        self,
+        dbr: Dbr | None,
+        family: Family | None,
+        count: int,
+        timeout: float | None,
+        make: Callable[..., Any] | None,
+    ) -> Any:
+        """Connect, then read in what time is left."""
+        left = await self._connect_within(timeout)
+        return await self._read(dbr, family, count, left, make)
+
+    async def _connect_within(self, timeout: float | None) -> float | None:
+        """Connect; the seconds that are left."""
+        start = self._client.loop.time()
+        await self.wait_connected(timeout)
+        if timeout is None:
+            return None
+        return max(0.0, start + timeout - self._client.loop.time())
+
+    # ---- writing
+
+    def put(
+        self,
+        value: Any,
+        dbr: Dbr | None = None,
+        wait: bool = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> Awaitable[None]:
+        """Write a value; waits for the connection if need be.
+
+        When connected the value is on its way, in the order of the calls, as soon as
+        this returns, whether it is awaited or not.
+
+        Args:
+            value: Number, text, bytes, sequence or array of one dimension.
+            dbr: Base type to send; None: text as text, the rest as the native type.
+            wait: Whether to wait until the server has processed it.
+            timeout: Seconds, None for ever; then CATimeout.
+        """
+        core = self.core
+        link, circuit = core.link, core.circuit
+        if link is None or circuit is None:
+            return self._put_later(value, dbr, wait, timeout)
+        if dbr is None:
+            dbr = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)
+        count, data = pack(dbr, value)
+        client = self._client
+        if not wait:
+            circuit.write(core, dbr, count, data)
+            client.sent(circuit, NEVER)
+            return client.nothing
+        future: asyncio.Future[None] = client.loop.create_future()
+        deadline = NEVER if timeout is None else client.loop.time() + timeout
+        request = FutureRequest(core, deadline, future)
+        circuit.write_notify(core, dbr, count, data, request)
+        client.sent(circuit, deadline)
+        return future
+
+    async def _put_later(
+        self, value: Any, dbr: Dbr | None, wait: bool, timeout: float | None
+    ) -> None:
+        """Connect, then write in what time is left."""
+        left = await self._connect_within(timeout)
+        await self.put(value, dbr, wait, left)
+
+    # ---- monitors
+
+    def monitor(
+        self,
+        callback: Callable[[Any, int, int, int], object],
+        *,
+        dbr: Dbr | None = None,
+        count: int = 0,
+        mask: int = EventMask.VALUE | EventMask.ALARM,
+        on_error: Callable[[Exception], object] | None = None,
+    ) -> Subscription:
+        """Be told of changes, now and after every reconnection, until it is closed.
+
+        Args:
+            callback: Called in the loop with value, time_ns, severity, status, as in
+                `Reading`. It must be quick; what it raises goes to `on_error`.
+            dbr: Base type of the values, None for the native one.
+            count: Elements; 0: as many as there are.
+            mask: Bits of EventMask.
+            on_error: Told of failures; None: they are logged.
+        """
+
+        def choose(core: CoreChannel) -> tuple[int, int]:
+            base = core.native_type if dbr is None else dbr
+            return promote(base, Family.TIME), count
+
+        monitor = Monitor(
+            self.core, choose, mask, callback, on_error or self._client.log_error
+        )
+        self._client.core.monitor(monitor)
+        self._client.flush(self.core)
+        return Subscription(self._client, monitor)

@@ -1,0 +1,367 @@
+"""A whole Channel Access client as a core: search, circuits, reconnection.
+
+`channel(name)` starts to look for a PV. The shell's part is small:
+
+* send each of `datagrams(now)` to every search address, give what comes back to
+  `receive_datagram`, and `registration(now)` to the repeater when it is not None;
+* connect what `take_openings()` lists, then carry bytes between the socket and
+  `circuit.room / received / output`; call `circuit.close(reason)` when that fails, and
+  close the socket of a circuit that is closed;
+* call `wake(now)` at `next_wakeup()`.
+
+`Channel.on_change` tells of connections; `circuit.read / write` and `monitor` do the
+rest.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from beamfly.ca.beacons import BeaconWatch, Rhythm
+from beamfly.ca.channel import Channel, Monitor
+from beamfly.ca.client_circuit import ClientCircuit
+from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply
+from beamfly.ca.pending import Numbers
+from beamfly.ca.rules import CircuitState
+from beamfly.ca.search import Searches, parse_datagram, parse_replies, register_message
+from beamfly.ca.status import ECA_CHANDESTROY, ECA_DISCONN
+from beamfly.errors import BadValue, CADisconnected
+
+Address = tuple[str, int]
+ANY_ADDRESS = 0xFFFFFFFF
+"""In a search reply: the server is where the reply came from."""
+SEARCH_MINOR = 12
+"""First minor version of servers that answer searches over TCP."""
+RETRY_SECONDS = 1.0
+"""After a server that answered the search could not be talked to."""
+REGISTER_SECONDS = 1.0
+REGISTER_QUICKLY = 10
+"""How often registration is tried every second, before it becomes every 30 s."""
+LONGEST_NAME = 500
+"""Bytes of a PV name that fit a message."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a client tells servers, and how it behaves."""
+
+    user: str = ""
+    """Of the operating system; access security may look at it."""
+    machine: str = ""
+    """Host name; access security may look at it."""
+    quiet_seconds: float = 30.0
+    """Silence after which a server is asked for an echo."""
+    longest_search_period: float = 300.0
+    """Seconds between searches for what is never found."""
+    largest_array: int | None = None
+    """Most bytes of a payload, None for no limit."""
+    spread: float = 0.0
+    """Between 0 and 1, different for each client: spreads what all clients do when a
+    server restarts."""
+
+
+class ClientCore:
+    """Channels to any number of servers."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        now: float,
+        *,
+        name_servers: Iterable[Address] = (),
+        on_notice: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        """Start without channels.
+
+        Args:
+            identity: Who we are.
+            now: Seconds of any clock that never goes back.
+            name_servers: IPv4 addresses and ports that are searched over TCP.
+            on_notice: Told what is worth a line in a log.
+        """
+        self.identity = identity
+        self.channels: dict[int, Channel] = {}
+        """By number."""
+        self.circuits: dict[tuple[str, int, int], ClientCircuit] = {}
+        """By address, port and priority."""
+        self.now = now
+        self.notice = on_notice
+        self.searches = Searches(identity.longest_search_period)
+        self._numbers = Numbers()
+        self._cids = Numbers()
+        self._beacons = BeaconWatch()
+        self._openings: list[ClientCircuit] = []
+        self._name_servers: list[ClientCircuit] = []
+        self._reopen: dict[Address, float] = {}
+        self._register_at = now
+        self._registrations = 0
+        for address in name_servers:
+            self.add_name_server(address)
+
+    # ---- channels and monitors
+
+    def channel(
+        self,
+        name: str,
+        priority: int = 0,
+        on_change: Callable[[Channel], object] | None = None,
+    ) -> Channel:
+        """Start to look for a PV, BadValue if the name or priority is impossible.
+
+        Args:
+            name: Of the PV, with field and modifiers if need be.
+            priority: 0 to 99; servers may serve higher ones first.
+            on_change: Called when it has connected, disconnected, changed its access.
+        """
+        if not name or "\0" in name or len(name.encode()) > LONGEST_NAME:
+            msg = f"{name!r:.60} cannot be the name of a PV; it is not looked for"
+            raise BadValue(msg)
+        if not 0 <= priority <= 99:
+            msg = (
+                f"priority {priority} of {name} is not in 0 to 99; it is not looked for"
+            )
+            raise BadValue(msg)
+        channel = Channel(name, self._cids.take(), priority)
+        if on_change is not None:
+            channel.on_change.append(on_change)
+        self.channels[channel.cid] = channel
+        self.searches.add(channel.cid, name)
+        return channel
+
+    def close_channel(self, channel: Channel) -> None:
+        """Give up a channel; its last circuit goes with it."""
+        if channel.closed:
+            return
+        channel.closed = True
+        self.channels.pop(channel.cid, None)
+        self.searches.remove(channel.cid)
+        circuit = channel.circuit
+        if circuit is not None:
+            circuit.clear(channel)
+            if circuit.unused:
+                reason = "no channel needs the circuit any more"
+                circuit.close(CADisconnected(reason, status=ECA_CHANDESTROY))
+        channel.monitors.clear()
+        channel.changed()
+
+    def monitor(self, monitor: Monitor) -> None:
+        """Subscribe, now and whenever its channel connects."""
+        channel = monitor.channel
+        channel.monitors[monitor] = None
+        if channel.link is not None and channel.circuit is not None:
+            channel.circuit.subscribe(monitor)
+
+    def cancel(self, monitor: Monitor) -> None:
+        """Unsubscribe; no update comes from now on."""
+        channel = monitor.channel
+        if channel.monitors.pop(monitor, monitor) is None and channel.circuit:
+            channel.circuit.cancel(monitor)
+
+    def close(self) -> None:
+        """Close every channel and every circuit."""
+        channels = tuple(self.channels.values())
+        for channel in channels:
+            channel.closed = True
+            self.searches.remove(channel.cid)
+        self.channels.clear()
+        for circuit in (*self.circuits.values(), *self._name_servers):
+            circuit.close(CADisconnected("the client was closed", status=ECA_DISCONN))
+        self._reopen.clear()
+        self._openings.clear()
+        for channel in channels:
+            channel.monitors.clear()
+            channel.changed()
+
+    # ---- what the shell carries
+
+    def datagrams(self, now: float) -> list[bytes]:
+        """What to send to every search address now; name servers get it over TCP."""
+        self.now = now
+        datagrams = list(self.searches.datagrams(now))
+        for circuit in self._name_servers:
+            if circuit.minor >= SEARCH_MINOR and circuit.state is CircuitState.OPEN:
+                for datagram in datagrams:
+                    circuit.outbox.put(datagram)
+        return datagrams
+
+    def registration(self, now: float) -> bytes | None:
+        """What to send to the repeater now, if anything."""
+        if now < self._register_at:
+            return None
+        self._registrations += 1
+        slow = self._registrations > REGISTER_QUICKLY
+        self._register_at = now + REGISTER_SECONDS * (30 if slow else 1)
+        return register_message()
+
+    def take_openings(self) -> list[ClientCircuit]:
+        """Circuits that want a connection to their address."""
+        openings, self._openings = self._openings, []
+        return openings
+
+    def receive_datagram(self, data: bytes, source: str, now: float) -> None:
+        """Take a datagram that came from an IPv4 address."""
+        self.now = now
+        if data[:2] in (b"\0\0", b"\0\6"):
+            for cid, port, address in parse_replies(data):
+                host = source if address == ANY_ADDRESS else dotted(address)
+                self._found(cid, (host, port))
+            return
+        for message in parse_datagram(data):
+            if isinstance(message, Beacon):
+                self._beacon(message, source)
+            elif isinstance(message, RepeaterConfirm):
+                self._register_at = float("inf")
+
+    def next_wakeup(self) -> float | None:
+        """When `wake` and `datagrams` want to be called, None for never."""
+        due = [self._register_at, *self._reopen.values()]
+        for circuit in (*self.circuits.values(), *self._name_servers):
+            wakeup = circuit.next_wakeup()
+            if wakeup is not None:
+                due.append(wakeup)
+        search = self.searches.next_wakeup(self.now)
+        if search is not None:
+            due.append(search)
+        earliest = min(due)
+        return None if earliest == float("inf") else earliest
+
+    def wake(self, now: float) -> None:
+        """Echoes, deadlines, name servers that are to be tried again."""
+        self.now = now
+        for circuit in (*self.circuits.values(), *self._name_servers):
+            circuit.wake(now)
+        for address, due in tuple(self._reopen.items()):
+            if due <= now:
+                del self._reopen[address]
+                self.add_name_server(address)
+
+    def add_name_server(self, address: Address) -> None:
+        """A circuit that stays without channels."""
+        circuit = self._circuit(address)
+        circuit.keep = True
+        self._name_servers.append(circuit)
+
+    # ---- what circuits tell
+
+    def opened(self, channel: Channel) -> None:
+        """A channel is connected."""
+        channel.changed()
+
+    def refused(self, channel: Channel, circuit: ClientCircuit) -> None:
+        """The server has not got the PV, or no longer: look elsewhere."""
+        msg = f"{circuit.host} does not serve {channel.name} any more"
+        self._lost(channel, circuit, CADisconnected(msg, status=ECA_DISCONN))
+        if circuit.unused:
+            circuit.close(CADisconnected(msg, status=ECA_DISCONN))
+
+    def found(self, reply: SearchReply, circuit: ClientCircuit) -> None:
+        """A name server answered."""
+        here = circuit.address[0]
+        host = here if reply.address == ANY_ADDRESS else dotted(reply.address)
+        self._found(reply.cid, (host, reply.port))
+
+    def circuit_closed(self, circuit: ClientCircuit) -> None:
+        """Fail what was under way, and look for its channels again."""
+        if circuit in self._name_servers:
+            self._name_servers.remove(circuit)
+            retry = self.now + self.identity.quiet_seconds
+            self._reopen[circuit.address] = retry
+        key = (*circuit.address, circuit.priority)
+        if self.circuits.get(key) is circuit:
+            del self.circuits[key]
+        msg = f"the circuit to {circuit.host} is closed: {circuit.lost}"
+        reason = CADisconnected(msg, status=ECA_DISCONN)
+        circuit.pending.fail_all(reason)
+        for link in tuple(circuit.ledger.channels.values()):
+            channel: Channel = link.owner
+            if channel.circuit is circuit:
+                self._lost(channel, circuit, reason)
+
+    # ---- inside
+
+    def _found(self, cid: int, address: Address) -> None:
+        """Somebody serves a PV; the first one who says so is taken."""
+        channel = self.channels.get(cid)
+        if channel is None:
+            return
+        if not self.searches.remove(cid):
+            circuit = channel.circuit
+            if circuit is not None and circuit.address != address:
+                self.notice(
+                    f"{channel.name} is served by {circuit.host} and by "
+                    f"{address[0]}:{address[1]}; the first one is used"
+                )
+            return
+        key = (*address, channel.priority)
+        circuit = self.circuits.get(key)
+        if circuit is None:
+            circuit = self._circuit(address, channel.priority)
+            self.circuits[key] = circuit
+        circuit.create(channel)
+
+    def _circuit(self, address: Address, priority: int = 0) -> ClientCircuit:
+        """A new circuit, which the shell is to connect."""
+        who = self.identity
+        largest = 1 << 32 if who.largest_array is None else who.largest_array
+        circuit = ClientCircuit(
+            self,
+            address,
+            self._numbers,
+            priority=priority,
+            user=who.user,
+            machine=who.machine,
+            quiet_seconds=who.quiet_seconds,
+            largest=largest,
+            now=self.now,
+        )
+        circuit.open()
+        self._openings.append(circuit)
+        return circuit
+
+    def _lost(
+        self, channel: Channel, circuit: ClientCircuit, reason: CADisconnected
+    ) -> None:
+        """A channel has to be looked for again, soon if it had been connected."""
+        was_connected = channel.link is not None
+        circuit.lose(channel, reason)
+        if channel.closed:
+            return
+        wait = self.identity.spread / 2 if was_connected else RETRY_SECONDS
+        self.searches.add(channel.cid, channel.name, due=self.now + wait)
+        if was_connected:
+            channel.changed()
+
+    def _beacon(self, beacon: Beacon, source: str) -> None:
+        """A server is alive, or has just come up."""
+        host = source if beacon.address == 0 else dotted(beacon.address)
+        key = (number_of(host), beacon.port)
+        rhythm = self._beacons.beacon(key, beacon.number, self.now)
+        mine = [
+            circuit
+            for circuit in self.circuits.values()
+            if circuit.address == (host, beacon.port)
+        ]
+        if rhythm in (Rhythm.FIRST, Rhythm.RESTARTED):
+            self.searches.hurry(self.now, self.identity.spread)
+        for circuit in mine:
+            if rhythm is Rhythm.NORMAL:
+                circuit.alive(self.now)
+            elif rhythm in (Rhythm.LATE, Rhythm.RESTARTED):
+                circuit.probe(self.now)
+
+
+@lru_cache(maxsize=1024)
+def dotted(address: int) -> str:
+    """The usual spelling of an IPv4 address."""
+    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def number_of(address: str) -> int:
+    """An IPv4 address as a number; 0 when it is none."""
+    try:
+        parts = [int(part) for part in address.split(".")]
+    except ValueError:
+        return 0
+    if len(parts) != 4 or any(not 0 <= part < 256 for part in parts):
+        return 0
+    return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]

@@ -1,0 +1,294 @@
+"""A client's end of a circuit: channels and monitors; requests are below in `requests`.
+
+The rules are those of `Circuit`; updates, which come thousands of times per second,
+take short cuts that `tests/ca` checks against the long way.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from beamfly.ca import lanes
+from beamfly.ca.channel import Channel, Monitor
+from beamfly.ca.dbr import Dbr, Family, layout
+from beamfly.ca.header import LARGE, Header, pack_header
+from beamfly.ca.ledger import Link
+from beamfly.ca.message import MINOR_VERSION, Command, Message
+from beamfly.ca.messages import (
+    AccessRights,
+    ChannelCreated,
+    ClearChannel,
+    CreateFailed,
+    ErrorReply,
+    EventAdd,
+    EventCancel,
+    EventsOff,
+    EventsOn,
+    SearchReply,
+    ServerDisconnect,
+)
+from beamfly.ca.pending import (
+    Numbers,
+    array_sink,
+    refused,
+)
+from beamfly.ca.readings import reading
+from beamfly.ca.requests import RequestCircuit
+from beamfly.ca.rules import ChannelState, CircuitState
+from beamfly.ca.status import ECA_NORMAL, ECA_TOLARGE
+from beamfly.errors import BeamflyError, CADisconnected
+
+FULL_READS = 10
+"""Full receive buffers in a row after which the server is asked to hold back."""
+
+
+class Owner(Protocol):
+    """The client that a circuit belongs to."""
+
+    channels: dict[int, Channel]
+
+    def opened(self, channel: Channel) -> None:
+        """A channel is connected."""
+
+    def refused(self, channel: Channel, circuit: "ClientCircuit") -> None:
+        """The server has not got the PV, or no longer."""
+
+    def found(self, reply: SearchReply, circuit: "ClientCircuit") -> None:
+        """A name server answered."""
+
+    def circuit_closed(self, circuit: "ClientCircuit") -> None:
+        """Nothing more comes from it."""
+
+    @property
+    def notice(self) -> Callable[[str], object]:
+        """Told what is worth logging."""
+        ...
+
+
+class ClientCircuit(RequestCircuit):
+    """One connection to a server, with everything that is under way on it."""
+
+    def __init__(
+        self, owner: Owner, address: tuple[str, int], numbers: Numbers, **options: Any
+    ) -> None:
+        """Prepare a circuit; the shell connects it and calls `open`.
+
+        Args:
+            owner: Told what happens.
+            address: IPv4 address and TCP port of the server.
+            numbers: Where requests and subscriptions get their numbers from.
+            options: As for `Circuit`.
+        """
+        super().__init__(address, numbers, owner.notice, **options)
+        self.keep = False
+        """Whether it stays without channels: name servers do."""
+        self.monitors: dict[int, Monitor] = {}
+        """By number of the subscription."""
+        self.sinks = lanes.Sinks()
+        """Where updates go, by number of the subscription."""
+        self._owner = owner
+        self._live = 0
+        self._full_reads = 0
+        self._takers[Command.EVENT_ADD] = self._take_update
+        self._lane(lanes.OpeningLane(self._opened))
+
+    # ---- channels
+
+    def create(self, channel: Channel) -> None:
+        """Ask for a channel."""
+        name = channel.name.encode()
+        size = (len(name) + 8) & ~7
+        head = pack_header(Command.CREATE_CHAN, size, 0, 0, channel.cid, MINOR_VERSION)
+        self.outbox.put(head + name.ljust(size, b"\0"))
+        link = Link(channel.cid, channel.name, owner=channel)
+        self.ledger.channels[channel.cid] = link
+        channel.circuit = self
+        self._live += 1
+
+    def clear(self, channel: Channel) -> None:
+        """Give up a channel; what is under way on it fails."""
+        link = self.ledger.channels.get(channel.cid)
+        if link is not None and link.state is ChannelState.OPEN:
+            for monitor in channel.monitors:
+                self._forget(monitor)
+            self.send(ClearChannel(link.sid, link.cid))
+        elif link is not None:
+            self.ledger.drop(channel.cid)
+        self.lose(channel, CADisconnected(f"{channel.name} was closed", status=440))
+
+    def lose(self, channel: Channel, reason: BeamflyError) -> None:
+        """A channel is gone from here: fail what is under way, forget monitors."""
+        if channel.circuit is self:
+            self._live -= 1
+        channel.circuit = channel.link = None
+        channel.busy, channel.puts = False, None
+        for monitor in channel.monitors:
+            self._forget(monitor)
+        self.pending.fail_channel(channel, reason)
+
+    @property
+    def unused(self) -> bool:
+        """Whether no channel needs it any more."""
+        return not self.keep and not self._live
+
+    def _opened(self, cid: int, rights: int, sid: int, code: int, count: int) -> bool:
+        """The fast lane has seen a channel open."""
+        link = self.ledger.channels.get(cid)
+        if link is None or link.state is not ChannelState.CREATING:
+            return False
+        if code > Dbr.DOUBLE or sid in self.ledger.by_sid:
+            return False
+        link.rights, link.sid, link.type, link.count = rights, sid, code, count
+        link.state = ChannelState.OPEN
+        self.ledger.by_sid[sid] = link
+        self._connected(link)
+        return True
+
+    def _connected(self, link: Link) -> None:
+        """Take up monitors, and tell."""
+        channel: Channel = link.owner
+        if channel.closed or channel.circuit is not self:
+            self.send(ClearChannel(link.sid, link.cid))
+            return
+        channel.link = link
+        channel.was_connected = True
+        for monitor in channel.monitors:
+            self.subscribe(monitor)
+        self._owner.opened(channel)
+
+    # ---- monitors
+
+    def subscribe(self, monitor: Monitor) -> None:
+        """Ask for updates; `monitor.number` is set."""
+        link = self._link(monitor.channel)
+        try:
+            code, count = monitor.choose(monitor.channel)
+        except BeamflyError as error:
+            monitor.on_error(error)
+            return
+        row = layout(code)
+        number = monitor.number = self._numbers.take()
+        self.monitors[number] = monitor
+        sink = monitor.on_value
+        if row.family in (Family.PLAIN, Family.TIME) and link.count != 1:
+            sink = array_sink(sink, row.base)
+        self.sinks[number] = sink
+        if row.family is Family.TIME and (Command.EVENT_ADD, code) not in self._laned:
+            self._laned.add((Command.EVENT_ADD, code))
+            self._lane(lanes.EventLane(Dbr(code), self.sinks, self._sink_failed))
+        count = count or self._autosize(link)
+        self.send(EventAdd(code, count, link.sid, number, monitor.mask))
+
+    def cancel(self, monitor: Monitor) -> None:
+        """Ask for no more updates; none comes from now on."""
+        number = monitor.number
+        self._forget(monitor)
+        row = self.ledger.subscriptions.get(number or 0)
+        if row is None or number is None or row.link.state is not ChannelState.OPEN:
+            return
+        if self.state is CircuitState.OPEN:
+            # libca cuts the count to 16 bits, and servers do not look at it
+            count = min(row.count, LARGE - 1)
+            self.send(EventCancel(row.type, count, row.link.sid, number))
+
+    def _forget(self, monitor: Monitor) -> None:
+        """No update reaches it any more."""
+        if monitor.number is not None:
+            self.sinks.pop(monitor.number, None)
+            self.monitors.pop(monitor.number, None)
+            monitor.number = None
+
+    def _sink_failed(self, number: int, error: Exception) -> None:
+        """A monitor's callback raised."""
+        monitor = self.monitors.get(number)
+        if monitor is not None:
+            monitor.on_error(error)
+
+    # ---- what arrives
+
+    def received(self, size: int, now: float) -> None:
+        """Parse; ask a server that is faster than our callbacks to hold back."""
+        super().received(size, now)
+        if not self.inbox.was_filled or self.inbox.expecting:
+            if self._full_reads >= FULL_READS and self.state is CircuitState.OPEN:
+                self.send(EventsOn())
+            self._full_reads = 0
+            return
+        self._full_reads += self.inbox.is_large
+        if self._full_reads == FULL_READS and self.state is CircuitState.OPEN:
+            self.send(EventsOff())
+
+    def _take_update(self, header: Header, payload: memoryview) -> None:
+        """A value for a monitor."""
+        monitor = self.monitors.get(header.p2)
+        if monitor is None:
+            return
+        if header.p1 != ECA_NORMAL:
+            monitor.on_error(refused(monitor.channel.name, header.p1, "monitored"))
+            return
+        arguments = reading(header.type, header.elements, payload)
+        try:
+            self.sinks[header.p2](*arguments)
+        except Exception as error:
+            monitor.on_error(error)
+
+    def skipped(self, header: Header) -> None:
+        """An array was larger than the settings allow."""
+        if header.command == Command.READ_NOTIFY:
+            self.pending.refuse(header.p2, ECA_TOLARGE, "read")
+        elif header.command == Command.EVENT_ADD and header.p2 in self.monitors:
+            monitor = self.monitors[header.p2]
+            monitor.on_error(refused(monitor.channel.name, ECA_TOLARGE, "monitored"))
+
+    def handle(self, message: Message) -> None:
+        """Everything rare."""
+        if isinstance(message, ChannelCreated):
+            self._connected(self.ledger.channels[message.cid])
+        elif isinstance(message, (CreateFailed, ServerDisconnect)):
+            channel = self._owner.channels.get(message.cid)
+            if channel is not None and channel.circuit is self:
+                self._owner.refused(channel, self)
+        elif isinstance(message, AccessRights):
+            channel = self._owner.channels.get(message.cid)
+            if channel is not None and channel.link is not None:
+                channel.changed()
+        elif isinstance(message, SearchReply):
+            self._owner.found(message, self)
+        elif isinstance(message, ErrorReply):
+            self._error(message)
+
+    def _error(self, message: ErrorReply) -> None:
+        """A request went wrong: tell who asked, or log it."""
+        request = message.request
+        if request is not None and request.command in (
+            Command.READ_NOTIFY,
+            Command.WRITE_NOTIFY,
+        ):
+            if self.pending.refuse(request.p2, message.status, "served"):
+                return
+        channel = self._owner.channels.get(message.cid)
+        name = channel.name if channel is not None else self.host
+        error = refused(name, message.status, "served")
+        if request is not None and request.p2 in self.monitors:
+            self.monitors[request.p2].on_error(error)
+        else:
+            self.notice(f"{error} ({message.text})")
+
+    # ---- time and end
+
+    def probe(self, now: float) -> None:
+        """Ask for an echo soon: there are reasons to doubt that the server is there."""
+        self.last_received = min(self.last_received, now - self._quiet)
+
+    def alive(self, now: float) -> None:
+        """A beacon says that the server is there."""
+        if self._echo_sent is None:
+            self.last_received = max(self.last_received, now)
+
+    def close(self, reason: Exception) -> None:
+        """Fail everything that is under way, and tell the owner."""
+        if self.state is CircuitState.CLOSED:
+            return
+        super().close(reason)
+        self.sinks.clear()
+        self.monitors.clear()
+        self._owner.circuit_closed(self)

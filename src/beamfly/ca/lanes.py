@@ -1,0 +1,249 @@
+"""Fast lanes: runs of messages of the same shape, parsed at C speed.
+
+Servers send thousands of messages whose first eight bytes (command, size, type, count)
+are equal. A lane unpacks such a run with one precompiled format, the shape included, so
+that the first message of another shape ends it. It calls back right there: no object,
+no queue and no second look-up per message. Long runs of numbers go through numpy, see
+`beamfly.ca.runs`.
+
+A lane is `lane(buffer, start, end) -> where it stopped`. Whatever it does not like (an
+error status, a number it does not know) it leaves to the slow path, which says the same
+thing more slowly: `tests/ca` checks that both agree.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from beamfly.ca import runs
+from beamfly.ca.dbr import Dbr, Family, layout, padded
+from beamfly.ca.header import shape
+from beamfly.ca.message import Command
+from beamfly.ca.readings import EPOCH_NS, NANO, readable, scalar_record
+
+LONG_RUN = 96
+"""Messages from which numpy is faster than struct."""
+MOST = 4096
+"""Messages that are unpacked at once: callbacks may take a while."""
+
+Lane = Callable[[memoryview, int, int], int]
+Sink = Callable[..., object]
+"""Called with a reading, see `beamfly.ca.readings`."""
+
+
+class SomeLane(Protocol):
+    """What all lanes have."""
+
+    shape: int
+    """First eight bytes of the messages it takes, as a number."""
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run, return where it stopped."""
+        ...
+
+
+class Waiting(Protocol):
+    """Who asked for something, and is told here."""
+
+    def on_value(self, *reading: Any) -> object:
+        """The answer, as in `beamfly.ca.readings`; nothing for a write."""
+
+
+class Sinks(dict[int, Sink]):
+    """Subscription number -> callback; unknown numbers are ignored."""
+
+    def __missing__(self, number: int) -> Sink:
+        return _ignore
+
+
+def _ignore(*reading: Any) -> None:
+    """An update for a subscription that is gone."""
+
+
+class EventLane:
+    """Updates with one element of a TIME type."""
+
+    def __init__(
+        self, code: Dbr, sinks: Sinks, failed: Callable[[int, Exception], object]
+    ) -> None:
+        """Prepare for one type.
+
+        Args:
+            code: The type.
+            sinks: Where updates go, by subscription number.
+            failed: Told of the number and the exception when a callback raises.
+        """
+        row = layout(code)
+        self.shape = shape(Command.EVENT_ADD, padded(row.size(1)), code, 1)
+        self._code = code
+        self._sinks = sinks
+        self._failed = failed
+        self._record = scalar_record(code)
+        self._is_text = row.base is Dbr.STRING
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run."""
+        size = self._record.size
+        count = min((end - at) // size, MOST)
+        if self._is_text:
+            return self._text(view, at, count)
+        if count >= LONG_RUN:
+            after = runs.event_run(
+                view, at, count, self._code, self.shape, self._sinks, self._failed
+            )
+            if after > at:
+                return after
+        wanted, sinks = self.shape, self._sinks
+        for (
+            head,
+            ok,
+            number,
+            status,
+            severity,
+            seconds,
+            nanoseconds,
+            value,
+        ) in self._record.iter_unpack(view[at : at + count * size]):
+            if head != wanted or ok != 1:
+                break
+            at += size
+            try:
+                sinks[number](
+                    value, seconds * NANO + nanoseconds + EPOCH_NS, severity, status
+                )
+            except Exception as error:
+                self._failed(number, error)
+        return at
+
+    def _text(self, view: memoryview, at: int, count: int) -> int:
+        """The same for strings."""
+        size = self._record.size
+        for row in self._record.iter_unpack(view[at : at + count * size]):
+            head, ok, number, status, severity, seconds, nanoseconds, raw = row
+            if head != self.shape or ok != 1:
+                break
+            at += size
+            stamp = seconds * NANO + nanoseconds + EPOCH_NS
+            try:
+                self._sinks[number](readable(raw), stamp, severity, status)
+            except Exception as error:
+                self._failed(number, error)
+        return at
+
+
+class ReadLane:
+    """Answers with one element of a plain or TIME type."""
+
+    def __init__(
+        self,
+        code: Dbr,
+        pending: dict[int, Any],
+        bulks: list[Any],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        """Prepare for one type.
+
+        Args:
+            code: The type.
+            pending: Who is `Waiting`, by number; entries are removed when answered.
+            bulks: Who asked for many at once, see `beamfly.ca.runs.Bulk`.
+            failed: Told of the exception when a callback raises.
+        """
+        row = layout(code)
+        self.shape = shape(Command.READ_NOTIFY, padded(row.size(1)), code, 1)
+        self._code = code
+        self._pending = pending
+        self._bulks = bulks
+        self._failed = failed
+        self._record = scalar_record(code)
+        self._is_text = row.base is Dbr.STRING
+        self._is_time = row.family is Family.TIME
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run."""
+        size = self._record.size
+        count = min((end - at) // size, MOST)
+        if self._bulks and count >= LONG_RUN and not self._is_text | self._is_time:
+            after = runs.bulk_run(view, at, count, self._code, self.shape, self._bulks)
+            if after > at:
+                return after
+        wanted, pending = self.shape, self._pending
+        for row in self._record.iter_unpack(view[at : at + count * size]):
+            if row[0] != wanted or row[1] != 1:
+                break
+            request = pending.pop(row[2], None)
+            if request is None:
+                break
+            at += size
+            value = readable(row[-1]) if self._is_text else row[-1]
+            try:
+                if self._is_time:
+                    stamp = row[5] * NANO + row[6] + EPOCH_NS
+                    request.on_value(value, stamp, row[4], row[3])
+                else:
+                    request.on_value(value)
+            except Exception as error:
+                self._failed(error)
+        return at
+
+
+class WriteLane:
+    """Answers to writes of so many elements of a type."""
+
+    _record = struct.Struct(">QII")
+
+    def __init__(
+        self,
+        code: int,
+        count: int,
+        pending: dict[int, Any],
+        failed: Callable[[Exception], object],
+    ) -> None:
+        """Prepare for one type and count; the rest is as for `ReadLane`."""
+        self.shape = shape(Command.WRITE_NOTIFY, 0, code, count)
+        self._pending = pending
+        self._failed = failed
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run."""
+        most = min((end - at) // 16, MOST)
+        for head, ok, number in self._record.iter_unpack(view[at : at + most * 16]):
+            if head != self.shape or ok != 1:
+                break
+            request = self._pending.pop(number, None)
+            if request is None:
+                break
+            at += 16
+            try:
+                request.on_value()
+            except Exception as error:
+                self._failed(error)
+        return at
+
+
+class OpeningLane:
+    """ACCESS_RIGHTS followed by the CREATE_CHAN of the same channel."""
+
+    _record = struct.Struct(">QIIHHHHII")
+
+    def __init__(self, opened: Callable[[int, int, int, int, int], bool]) -> None:
+        """Prepare.
+
+        Args:
+            opened: Given cid, rights, sid, type and count; False to leave the pair to
+                the slow path.
+        """
+        self.shape = shape(Command.ACCESS_RIGHTS, 0, 0, 0)
+        self._opened = opened
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run."""
+        most = min((end - at) // 32, MOST)
+        pairs = self._record.iter_unpack(view[at : at + most * 32])
+        for head, cid, rights, command, size, code, count, same, sid in pairs:
+            if head != self.shape or command != Command.CREATE_CHAN:
+                break
+            if size or same != cid or not self._opened(cid, rights, sid, code, count):
+                break
+            at += 32
+        return at

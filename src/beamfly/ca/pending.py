@@ -1,0 +1,272 @@
+"""Requests under way on a circuit: who asked, until when, and who to tell.
+
+`Pending` is the dict that the fast lanes take entries from. Deadlines cost nothing per
+request: only the nearest one is known, and when it comes everything is looked through.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from beamfly.ca.channel import Channel, Request
+from beamfly.ca.dbr import Dbr, value_dtype
+from beamfly.ca.status import ECA_TIMEOUT
+from beamfly.ca.status import message as status_message
+from beamfly.errors import BeamflyError, CARefused, CATimeout
+
+NEVER = float("inf")
+
+
+class Numbers:
+    """Numbers for requests and subscriptions, unique within a client."""
+
+    def __init__(self) -> None:
+        self._next = 1
+
+    def take(self, count: int = 1) -> int:
+        """The first of so many consecutive numbers."""
+        first = self._next
+        if first + count >= 1 << 32:
+            first = 1
+        self._next = first + count
+        return first
+
+
+def refused(name: str, status: int, verb: str) -> CARefused:
+    """The error for a failure status; verb is read, written, monitored or served."""
+    text = f"{name} was not {verb}: {status_message(status)} (ECA {status})"
+    return CARefused(text, name=name, status=status)
+
+
+class Bulk:
+    """Many reads that are answered together."""
+
+    def __init__(
+        self,
+        channels: list[Channel],
+        deadline: float,
+        on_done: Callable[[list[Any]], object],
+    ) -> None:
+        """Prepare for the values of some channels.
+
+        Args:
+            channels: In the order of the values.
+            deadline: When those that are missing are given up.
+            on_done: Called once, with a value or an exception for each channel.
+        """
+        self.low = self.high = 0
+        """Numbers of the requests, high exclusive."""
+        self.channels = channels
+        self.deadline = deadline
+        self.values: list[Any] = [None] * len(channels)
+        self._missing = set(range(len(channels)))
+        self._on_done: Callable[[list[Any]], object] = on_done
+
+    def on_values(self, first: int, values: list[Any]) -> None:
+        """Answers to consecutive numbers."""
+        at = first - self.low
+        self.values[at : at + len(values)] = values
+        if len(values) == 1:
+            self._missing.discard(at)
+        else:
+            self._missing.difference_update(range(at, at + len(values)))
+        self._finish()
+
+    def fail(
+        self, make: Callable[[Channel], Exception], channel: Channel | None
+    ) -> None:
+        """Give up what is missing, of one channel or of all."""
+        for at in tuple(self._missing):
+            if channel is None or self.channels[at] is channel:
+                self.values[at] = make(self.channels[at])
+                self._missing.discard(at)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Tell, once, when nothing is missing."""
+        if not self._missing:
+            on_done, self._on_done = self._on_done, _told
+            on_done(self.values)
+
+    @property
+    def done(self) -> bool:
+        """Whether all answers are in."""
+        return not self._missing
+
+
+def _told(values: list[Any]) -> None:
+    """Nobody is to be told twice."""
+
+
+class Put(Request):
+    """A write with completion; the channel is busy until the server has answered."""
+
+    __slots__ = ("_next", "_request", "sent")
+
+    def __init__(self, request: Request, next_put: Callable[[Channel], object]) -> None:
+        self.channel = request.channel
+        self.deadline = request.deadline
+        self.sent = False
+        """Whether the server knows of it."""
+        self._request: Request | None = request
+        self._next = next_put
+
+    def on_value(self, *reading: Any) -> None:
+        """Processing is over."""
+        self._next(self.channel)
+        if self._request is not None:
+            self._request.on_value()
+
+    def on_error(self, error: Exception) -> None:
+        """Refused or disconnected."""
+        if self.sent:
+            self._next(self.channel)
+        self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Nobody waits any more, but the server may still be at it."""
+        request, self._request, self.deadline = self._request, None, NEVER
+        if request is not None:
+            request.on_error(error)
+
+
+class _ArrayRequest(Request):
+    """A read of an array PV: one element is an array too."""
+
+    __slots__ = ("_base", "_request")
+
+    def __init__(self, request: Request, base: Dbr) -> None:
+        self.channel = request.channel
+        self.deadline = request.deadline
+        self._request = request
+        self._base = base
+
+    def on_value(self, *reading: Any) -> None:
+        self._request.on_value(_array(reading[0], self._base), *reading[1:])
+
+    def on_error(self, error: Exception) -> None:
+        self._request.on_error(error)
+
+
+def array_request(request: Request, base: Dbr) -> Request:
+    """A request whose value is an array, or a list of str, even for one element."""
+    return _ArrayRequest(request, base)
+
+
+def array_sink(sink: Callable[..., object], base: Dbr) -> Callable[..., object]:
+    """A callback whose value is an array, or a list of str, even for one element."""
+
+    def arrayed(value: Any, *rest: Any) -> object:
+        return sink(_array(value, base), *rest)
+
+    return arrayed
+
+
+def _array(value: Any, base: Dbr) -> Any:
+    """One element as an array."""
+    if base is Dbr.STRING:
+        return [value] if isinstance(value, str) else value
+    if isinstance(value, (int, float)):
+        import numpy
+
+        return numpy.array([value], value_dtype(base))
+    return value
+
+
+class Pending(dict[int, Request]):
+    """Requests by number, and bulk reads by range of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bulks: list[Bulk] = []
+        """Bulk reads that miss answers."""
+        self.deadline = NEVER
+        """When `expire` wants to be called."""
+
+    def add(self, number: int, request: Request) -> None:
+        """A request is on its way."""
+        self[number] = request
+        if request.deadline < self.deadline:
+            self.deadline = request.deadline
+
+    def add_bulk(self, bulk: Bulk) -> None:
+        """A bulk read is on its way."""
+        self.bulks.append(bulk)
+        self.deadline = min(self.deadline, bulk.deadline)
+
+    def answer(self, number: int, reading: tuple[Any, ...]) -> None:
+        """An answer has come; ignored if nobody waits for it."""
+        request = self.pop(number, None)
+        if request is not None:
+            request.on_value(*reading)
+            return
+        bulk = self._bulk(number)
+        if bulk is not None:
+            bulk.on_values(number, [reading[0]])
+            self.tidy()
+
+    def refuse(self, number: int, status: int, verb: str) -> bool:
+        """A refusal has come; False if nobody waits for it."""
+        request = self.pop(number, None)
+        if request is not None:
+            request.on_error(refused(request.channel.name, status, verb))
+            return True
+        bulk = self._bulk(number)
+        if bulk is None:
+            return False
+        name = bulk.channels[number - bulk.low].name
+        bulk.on_values(number, [refused(name, status, verb)])
+        self.tidy()
+        return True
+
+    def expire(self, now: float, host: str) -> None:
+        """Give up what is out of time."""
+        if now < self.deadline:
+            return
+        late = [key for key, request in self.items() if request.deadline <= now]
+        for key in late:
+            request = self[key]
+            error = _timeout(request.channel, host)
+            if isinstance(request, Put) and request.sent:
+                request.give_up(error)
+            else:
+                self.pop(key).on_error(error)
+        for bulk in tuple(self.bulks):
+            if bulk.deadline <= now:
+                bulk.fail(lambda channel: _timeout(channel, host), None)
+        self.tidy()
+        waiting = [request.deadline for request in self.values()]
+        waiting += [bulk.deadline for bulk in self.bulks]
+        self.deadline = min(waiting, default=NEVER)
+
+    def fail_channel(self, channel: Channel, error: BeamflyError) -> None:
+        """A channel is gone."""
+        gone = [key for key, request in self.items() if request.channel is channel]
+        for key in gone:
+            self.pop(key).on_error(error)
+        for bulk in tuple(self.bulks):
+            bulk.fail(lambda _: error, channel)
+        self.tidy()
+
+    def fail_all(self, error: BeamflyError) -> None:
+        """The circuit is gone."""
+        while self:
+            self.popitem()[1].on_error(error)
+        for bulk in tuple(self.bulks):
+            bulk.fail(lambda _: error, None)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Bulk reads that are complete are forgotten."""
+        self.bulks[:] = [bulk for bulk in self.bulks if not bulk.done]
+
+    def _bulk(self, number: int) -> Bulk | None:
+        for bulk in self.bulks:
+            if bulk.low <= number < bulk.high:
+                return bulk
+        return None
+
+
+def _timeout(channel: Channel, host: str) -> CATimeout:
+    """The error for an answer that did not come."""
+    msg = f"{channel.name} on {host} did not answer in time"
+    return CATimeout(msg, name=channel.name, status=ECA_TIMEOUT)

@@ -1,0 +1,234 @@
+"""Reads and writes that are under way on a client's circuit.
+
+`read`, `read_bulk`, `write` and `write_notify` queue a request; its answer, refusal or
+time-out reaches the `Request` later. They skip the general `send`, because they are
+said thousands of times per second; `tests/ca` checks that servers see the same.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from beamfly.ca import lanes
+from beamfly.ca.channel import Channel, Request
+from beamfly.ca.circuit import Circuit
+from beamfly.ca.dbr import Dbr, Family, layout
+from beamfly.ca.header import LARGE, Header, pack_header
+from beamfly.ca.ledger import Link
+from beamfly.ca.message import Command, Sender
+from beamfly.ca.pending import NEVER, Bulk, Numbers, Pending, Put, array_request
+from beamfly.ca.readings import reading
+from beamfly.ca.rules import CircuitState
+from beamfly.ca.status import ECA_NORMAL
+from beamfly.errors import CADisconnected
+
+AUTOSIZE_MINOR = 13
+"""First minor version of servers that know count 0."""
+SMALL_BYTES = 4096
+"""Payloads up to here are copied behind their header, larger ones sent as they are."""
+
+
+class RequestCircuit(Circuit):
+    """A client's circuit as far as requests go."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        numbers: Numbers,
+        notice: Callable[[str], object],
+        **options: Any,
+    ) -> None:
+        """Prepare a circuit.
+
+        Args:
+            address: IPv4 address and TCP port of the server.
+            numbers: Where requests get their numbers from.
+            notice: Told what is worth a line in a log.
+            options: As for `Circuit`.
+        """
+        super().__init__(Sender.CLIENT, **options)
+        self.address = address
+        self.host = f"{address[0]}:{address[1]}"
+        self.pending = Pending()
+        """Requests that are not answered yet."""
+        self.notice = notice
+        self._numbers = numbers
+        self._laned: set[tuple[int, ...]] = set()
+        self._takers: dict[int, Callable[[Header, memoryview], None]] = {
+            Command.READ_NOTIFY: self._take_value,
+            Command.WRITE_NOTIFY: self._take_written,
+        }
+
+    def read(self, channel: Channel, code: Dbr, count: int, request: Request) -> None:
+        """Ask for a value; the request is answered, refused or timed out later.
+
+        Args:
+            channel: A connected channel of this circuit, else CADisconnected.
+            code: DBR type of the answer.
+            count: Elements; 0: as many as there are.
+            request: Told of the answer.
+        """
+        link = self._link(channel)
+        number = self._numbers.take()
+        if link.count != 1 and layout(code).family in (Family.PLAIN, Family.TIME):
+            request = array_request(request, layout(code).base)
+        self.pending.add(number, request)
+        if (Command.READ_NOTIFY, code) not in self._laned:
+            self._read_lane(code)
+        count = count or self._autosize(link)
+        self.outbox.put(
+            pack_header(Command.READ_NOTIFY, 0, code, count, link.sid, number)
+        )
+
+    def read_bulk(self, channels: list[Channel], bulk: Bulk) -> None:
+        """Ask for the native scalars of many connected channels at once."""
+        bulk.low = self._numbers.take(len(channels))
+        bulk.high = bulk.low + len(channels)
+        pieces: list[bytes] = []
+        for number, channel in enumerate(channels, bulk.low):
+            link = self._link(channel)
+            if (Command.READ_NOTIFY, link.type) not in self._laned:
+                self._read_lane(Dbr(link.type))
+            count = 0 if self.minor >= AUTOSIZE_MINOR else link.count
+            pieces.append(
+                pack_header(Command.READ_NOTIFY, 0, link.type, count, link.sid, number)
+            )
+        self.pending.add_bulk(bulk)
+        self.outbox.put(b"".join(pieces))
+
+    def write(
+        self, channel: Channel, code: int, count: int, data: bytes | memoryview
+    ) -> None:
+        """Write without an answer; a failure is logged when the server tells."""
+        link = self._link(channel)
+        self._put(Command.WRITE, code, count, link.sid, link.cid, data)
+
+    def write_notify(
+        self,
+        channel: Channel,
+        code: int,
+        count: int,
+        data: bytes | memoryview,
+        request: Request,
+    ) -> None:
+        """Write, and be told when processing is over.
+
+        A server processes one such write per channel at a time and stops listening to
+        everything else when a second one comes; so the second waits here.
+        """
+        link = self._link(channel)
+        number = self._numbers.take()
+        put = Put(request, self._next_put)
+        self.pending.add(number, put)
+        self._write_lane(code, count)
+
+        def send() -> None:
+            if number in self.pending:
+                put.sent = True
+                channel.busy = True
+                self._put(Command.WRITE_NOTIFY, code, count, link.sid, number, data)
+
+        if not channel.busy:
+            send()
+        elif channel.puts is None:
+            channel.puts = deque([send])
+        else:
+            channel.puts.append(send)
+
+    def _next_put(self, channel: Channel) -> None:
+        """One put is over: send the next one that somebody still waits for."""
+        channel.busy = False
+        while channel.puts and not channel.busy:
+            channel.puts.popleft()()
+
+    def _put(
+        self,
+        command: Command,
+        code: int,
+        count: int,
+        sid: int,
+        number: int,
+        data: bytes | memoryview,
+    ) -> None:
+        """Queue a write, without copying what is large."""
+        fill = -len(data) % 8
+        head = pack_header(command, len(data) + fill, code, count, sid, number)
+        if len(data) <= SMALL_BYTES:
+            self.outbox.put(b"".join((head, data, bytes(fill))))
+        else:
+            self.outbox.put(head, data, bytes(fill))
+
+    def _link(self, channel: Channel) -> Link:
+        """The channel's open link, or CADisconnected."""
+        link = channel.link
+        if link is None or self.state is CircuitState.CLOSED:
+            msg = f"{channel.name} is not connected; nothing was sent"
+            raise CADisconnected(msg, name=channel.name, status=192)
+        return link
+
+    def _autosize(self, link: Link) -> int:
+        """What stands for "as many as there are"."""
+        return 0 if self.minor >= AUTOSIZE_MINOR else link.count
+
+    def take(self, header: Header, payload: memoryview) -> None:
+        """One message that no lane has taken."""
+        taker = self._takers.get(header.command)
+        if taker is None or (header.command == Command.EVENT_ADD and not header.size):
+            super().take(header, payload)
+        else:
+            taker(header, payload)
+
+    def _take_value(self, header: Header, payload: memoryview) -> None:
+        """An answer to a read."""
+        if header.p1 != ECA_NORMAL:
+            self.pending.refuse(header.p2, header.p1, "read")
+        elif header.p2 in self.pending or self.pending.bulks:
+            arguments = reading(header.type, header.elements, payload)
+            self._guard(self.pending.answer, header.p2, arguments)
+
+    def _take_written(self, header: Header, payload: memoryview) -> None:
+        """An answer to a write."""
+        if header.p1 != ECA_NORMAL:
+            self.pending.refuse(header.p2, header.p1, "written")
+        else:
+            self._guard(self.pending.answer, header.p2, ())
+
+    def _guard(self, call: Callable[..., object], *arguments: Any) -> None:
+        """What callbacks raise does not end the circuit."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        self.notice(f"a callback raised {type(error).__name__}: {error}")
+
+    def next_wakeup(self) -> float | None:
+        """The earlier of liveness and deadlines."""
+        due = super().next_wakeup()
+        deadline = self.pending.deadline
+        if deadline == NEVER or self.state is CircuitState.CLOSED:
+            return due
+        return deadline if due is None else min(due, deadline)
+
+    def wake(self, now: float) -> None:
+        """Keep time."""
+        super().wake(now)
+        self.pending.expire(now, self.host)
+
+    def _lane(self, lane: "lanes.SomeLane") -> None:
+        self.lanes[lane.shape] = lane
+
+    def _read_lane(self, code: Dbr) -> None:
+        """Answers with one element of a type may come in runs."""
+        self._laned.add((Command.READ_NOTIFY, code))
+        if layout(code).family in (Family.PLAIN, Family.TIME):
+            bulks = self.pending.bulks
+            self._lane(lanes.ReadLane(code, self.pending, bulks, self._failed))
+
+    def _write_lane(self, code: int, count: int) -> None:
+        """Answers to such writes may come in runs."""
+        key = (Command.WRITE_NOTIFY, code, count)
+        if key not in self._laned and count < LARGE and len(self._laned) < 64:
+            self._laned.add(key)
+            self._lane(lanes.WriteLane(code, count, self.pending, self._failed))

@@ -1,0 +1,123 @@
+"""Sockets and addresses: what the shells need from the operating system."""
+
+import getpass
+import socket
+import struct
+import sys
+from collections.abc import Iterable
+
+from beamfly.ca.client import Identity
+from beamfly.ca.config import Address, Config
+
+RECEIVE_BYTES = 4 * 1024 * 1024
+"""Room for the answers to many searches."""
+LARGEST_DATAGRAM = 64 * 1024
+
+
+def identity(config: Config, spread: float) -> Identity:
+    """Who this process is, for `ClientCore`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # no entry for this user id, as in some containers
+        user = "nobody"
+    return Identity(
+        user=user,
+        machine=socket.gethostname(),
+        quiet_seconds=config.connection_timeout,
+        longest_search_period=config.longest_search_period,
+        largest_array=config.largest_array,
+        spread=spread,
+    )
+
+
+def search_socket(config: Config) -> socket.socket:
+    """A UDP socket for searches and for the repeater, not blocking."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        sock.setsockopt(
+            socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, config.multicast_ttl
+        )
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+        sock.bind(("", 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: socket.socket) -> None:
+    """Options of a circuit's socket."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def split_numeric(
+    addresses: Iterable[Address],
+) -> tuple[list[Address], list[Address]]:
+    """Addresses that are IPv4 numbers, and host names that are to be resolved."""
+    numeric: list[Address] = []
+    names: list[Address] = []
+    for host, port in addresses:
+        try:
+            packed = socket.inet_aton(host) if host.count(".") == 3 else b""
+        except OSError:
+            packed = b""
+        if packed:
+            numeric.append((socket.inet_ntoa(packed), port))
+        else:
+            names.append((host, port))
+    return numeric, names
+
+
+def resolve(names: Iterable[Address]) -> list[Address]:
+    """IPv4 addresses of host names; those that cannot be resolved are left out."""
+    found: list[Address] = []
+    for host, port in names:
+        try:
+            found.append((socket.gethostbyname(host), port))
+        except OSError:
+            continue
+    return found
+
+
+def search_addresses(config: Config) -> tuple[list[Address], list[Address]]:
+    """Where searches go: IPv4 addresses, and host names that are to be resolved."""
+    numeric, names = split_numeric(config.addresses)
+    if config.auto_addresses:
+        broadcasts = broadcast_addresses() or ["127.0.0.1"]
+        numeric += [(host, config.server_port) for host in broadcasts]
+    return list(dict.fromkeys(numeric)), names
+
+
+def broadcast_addresses() -> list[str]:
+    """Broadcast address of every interface that is up, loopback apart.
+
+    On systems other than Linux, where this needs more than the standard library, the
+    one broadcast address that reaches the local network.
+    """
+    if not sys.platform.startswith("linux"):
+        return ["255.255.255.255"]
+    import fcntl
+
+    up, loopback, broadcast = 0x1, 0x8, 0x2
+    flags_request, broadcast_request, peer_request = 0x8913, 0x8919, 0x8917
+    found: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            question = struct.pack("256s", name.encode()[:15])
+            try:
+                answer = fcntl.ioctl(sock.fileno(), flags_request, question)
+                flags = struct.unpack_from("@H", answer, 16)[0]
+                if not flags & up or flags & loopback:
+                    continue
+                request = broadcast_request if flags & broadcast else peer_request
+                answer = fcntl.ioctl(sock.fileno(), request, question)
+            except OSError:
+                # an interface without an IPv4 address
+                continue
+            found.append(socket.inet_ntoa(answer[20:24]))
+    return list(dict.fromkeys(found))
