@@ -4,7 +4,9 @@
 BeamflyError
 ├── ProtocolError            a rule of a wire protocol was broken
 │   ├── LocalProtocolError   by us: what was asked for cannot be said; nothing was sent
+│   │   └── NeedMoreDataError    (in beamfly.panda.connections, for those who use it)
 │   └── RemoteProtocolError  by the peer: what it sent makes no sense
+│       └── NoContextAvailableError  a PandA answered what was not asked (there too)
 ├── Disconnected             the peer went away; also a ConnectionError
 │   ├── PandaDisconnected
 │   ├── CADisconnected       also a CAError
@@ -15,6 +17,7 @@ BeamflyError
 │   ├── CommandError         the reply to a command was ERR; names command and answer
 │   ├── VersionError         this server is too old for what was asked
 │   ├── CaptureError         a PCAP capture ended early; carries the end reason
+│   │   └── HDFDataOverrunError  because this client did not read fast enough
 │   └── FrameTimeout         no PCAP frame in time; also a TimedOut
 ├── CAError                  a Channel Access operation failed; carries the ECA status
 │   ├── CATimeout            no answer for a PV in time; also a TimedOut
@@ -85,7 +88,20 @@ class VersionError(PandaError):
 
 
 class CaptureError(PandaError):
-    """A PCAP capture ended early; the message gives the reason and the rows kept."""
+    """A PCAP capture ended early; the message gives the reason and the rows kept.
+
+    Args:
+        message: The sentence.
+        reason: The end reason as the PandA words it, None if the end is our own.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class HDFDataOverrunError(CaptureError):
+    """This client did not read fast enough, so the PandA gave up an acquisition."""
 
 
 class FrameTimeout(PandaError, TimedOut):
