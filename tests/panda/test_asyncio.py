@@ -383,3 +383,16 @@ async def test_no_period_is_no_busy_loop() -> None:
             with pytest.raises(PandaDisconnected):
                 await rest
     assert turns < 20
+
+
+async def test_a_reset_names_the_panda() -> None:
+    def reset(connection: socket.socket) -> None:
+        scripted([IDN, (b"A?\n", b"")], stay=False)(connection)
+        # closing with a linger time of 0 sends a reset
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with Peer(reset) as peer:
+        async with AsyncioClient(LOOPBACK, peer.port) as client:
+            with pytest.raises(PandaDisconnected, match=f":{peer.port} broke"):
+                await client.send(Get("A"), 10)

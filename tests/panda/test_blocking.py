@@ -359,3 +359,16 @@ def test_no_data_port() -> None:
     client = BlockingClient(LOOPBACK, data_port=port)
     with pytest.raises(PandaDisconnected, match=f"The data port of .*:{port}"):
         next(client.data())
+
+
+def test_a_reset_names_the_panda() -> None:
+    def reset(connection: socket.socket) -> None:
+        scripted([IDN, (b"A?\n", b"")], stay=False)(connection)
+        # closing with a linger time of 0 sends a reset
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with Peer(reset) as peer:
+        with BlockingClient(LOOPBACK, peer.port) as client:
+            with pytest.raises(PandaDisconnected, match=f":{peer.port} broke"):
+                client.send(Get("A"), 10)

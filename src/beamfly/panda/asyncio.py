@@ -51,6 +51,7 @@ class _ControlProtocol(asyncio.Protocol):
 
     def __init__(self, peer: str) -> None:
         self.connection = ControlConnection(peer)
+        self._peer = peer
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
@@ -102,7 +103,8 @@ class _ControlProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self.fail("" if exc is None else f"The control connection broke ({exc})")
+        broke = f"The connection to {self._peer} broke ({exc})"
+        self.fail("" if exc is None else broke)
         if not self.lost.done():
             self.lost.set_result(None)
 

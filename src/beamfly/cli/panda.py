@@ -1,0 +1,168 @@
+"""`beamfly panda`: talk to a PandA from a terminal."""
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, TypeVar
+
+import click
+
+from beamfly.panda.blocking import BlockingClient
+from beamfly.panda.commands import (
+    Get,
+    GetBlockInfo,
+    GetLine,
+    GetMultiline,
+    GetState,
+    Identify,
+    SetState,
+)
+
+__all__ = ["panda"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Echo(logging.Handler):
+    """Log messages as lines on the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        click.echo(f"{record.levelname}: {record.getMessage()}", err=True)
+
+
+@contextmanager
+def _logged(level: str) -> Generator[None, None, None]:
+    log, handler = logging.getLogger("beamfly"), _Echo()
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
+@click.group()
+@click.option(
+    "--log-level",
+    default="WARNING",
+    show_default=True,
+    type=click.Choice(
+        ["CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG"], case_sensitive=False
+    ),
+    help="What to report on the way.",
+)
+@click.pass_context
+def panda(ctx: click.Context, log_level: str) -> None:
+    """Talk to a PandA: HOST is its name or address."""
+    ctx.with_resource(_logged(log_level.upper()))
+
+
+def _host(function: F) -> F:
+    """HOST, and the port for commands."""
+    port = click.option(
+        "--port", default=8888, show_default=True, help="TCP port for commands."
+    )
+    return port(click.argument("host")(function))
+
+
+@panda.command()
+@_host
+@click.option("--prompt", default="< ", show_default=True, help="Shown for each line.")
+@click.option("--no-readline", is_flag=True, help="No history and no completion.")
+def control(host: str, port: int, prompt: str, no_readline: bool) -> None:
+    """Open a console on HOST: type commands, read replies.
+
+    Tab completes, the up arrow recalls, Ctrl-D ends. What is piped in is sent line
+    by line. A table ends with an empty line.
+    """
+    from beamfly.cli.panda_console import converse
+
+    with BlockingClient(host, port) as client:
+        converse(client, prompt, not no_readline)
+
+
+@panda.command()
+@_host
+@click.argument("outfile", type=click.Path(dir_okay=False, allow_dash=True))
+def save(host: str, port: int, outfile: str) -> None:
+    """Save the settings of HOST to OUTFILE; - writes them to the terminal."""
+    with BlockingClient(host, port) as client:
+        state = client.send(GetState(), 30)
+    try:
+        with click.open_file(outfile, "w", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in state))
+    except OSError as error:
+        msg = f"The settings of {host} cannot be written to {outfile}: {error.strerror}"
+        raise click.ClickException(msg) from error
+
+
+@panda.command()
+@_host
+@click.argument(
+    "infile", type=click.File("r", encoding="utf-8"), required=False, metavar="[INFILE]"
+)
+@click.option("--tutorial", is_flag=True, help="Load the settings of the tutorial.")
+def load(host: str, port: int, infile: Any, tutorial: bool) -> None:
+    """Restore the settings in INFILE to HOST; - reads them from the terminal.
+
+    What the PandA refuses is listed; all else is restored.
+    """
+    if tutorial == (infile is not None):
+        raise click.UsageError("Give either INFILE or --tutorial.")
+    if tutorial:
+        text = (files("beamfly.panda") / "saves" / "tutorial.sav").read_text("utf-8")
+    else:
+        try:
+            text = infile.read()
+        except UnicodeDecodeError as error:
+            msg = f"{infile.name} is not a file of settings: {error}; nothing was sent"
+            raise click.ClickException(msg) from error
+    with BlockingClient(host, port) as client:
+        failures = client.send(SetState(text.splitlines()), 30)
+    if failures:
+        settings = "setting was" if len(failures) == 1 else "settings were"
+        msg = f"{len(failures)} {settings} refused by {host}; the others are restored"
+        raise click.ClickException(msg)
+
+
+@panda.command()
+@_host
+def info(host: str, port: int) -> None:
+    """Show what HOST is, what it captures, and what blocks it has."""
+    with BlockingClient(host, port) as client:
+        identity, status, completion, captured, capture, who, blocks = client.send(
+            [
+                Identify(),
+                GetLine("*PCAP.STATUS"),
+                GetLine("*PCAP.COMPLETION"),
+                GetLine("*PCAP.CAPTURED"),
+                GetMultiline("*CAPTURE"),
+                Get("*WHO"),
+                GetBlockInfo(),
+            ],
+            10,
+        )
+    state, readers, taking = (*status.split(), "?", "?")[:3]
+    rows = [
+        ("Server", identity.software),
+        ("Firmware", identity.fpga),
+        ("System", identity.rootfs),
+        ("PCAP", f"{state}, {captured} samples captured, {completion}"),
+        ("Clients", f"{sum(' config ' in line for line in who)} for control"),
+        ("", f"{readers} for data, {taking} of them taking it"),
+        *_titled("Captured", capture or ["nothing"]),
+        *_titled(
+            "Blocks",
+            [f"{n:<14}{b.number:>3}  {b.description or ''}" for n, b in blocks.items()],
+        ),
+    ]
+    for title, text in rows:
+        click.echo(f"{title:<10}{text}".rstrip())
+
+
+def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:
+    return list(zip([title, *[""] * len(lines)], lines, strict=False))

@@ -1,0 +1,180 @@
+"""`beamfly panda` against a simulated PandA."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from beamfly.cli import main
+from beamfly.cli.panda_console import Completions
+from beamfly.panda.blocking import BlockingClient
+from beamfly.panda.commands import Get, Put
+from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
+
+EDGES = ["Either", "Falling", "Rising"]
+
+
+@pytest.fixture
+def sim() -> Iterator[SimulatedPandA]:
+    with serve_in_thread(control_port=0, data_port=0) as sim:
+        yield sim
+
+
+@pytest.fixture
+def client(sim: SimulatedPandA) -> Iterator[BlockingClient]:
+    with BlockingClient(sim.host, sim.control_port, sim.data_port) as client:
+        yield client
+
+
+def run(
+    sim: SimulatedPandA, command: str, *args: str, stdin: str | None = None
+) -> Result:
+    arguments = ["panda", command, sim.host, "--port", str(sim.control_port), *args]
+    return CliRunner().invoke(main, arguments, input=stdin)
+
+
+def test_info(sim: SimulatedPandA, client: BlockingClient) -> None:
+    client.send(Put("COUNTER1.OUT.CAPTURE", "Min Max"))
+    result = run(sim, "info")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "Server    4.1"
+    assert "PCAP      Idle, 0 samples captured, Ok" in lines
+    assert "Clients   2 for control" in lines
+    assert "Captured  COUNTER1.OUT Min Max" in lines
+    assert "          COUNTER         8  Up/down pulse counter" in lines
+
+
+def test_info_without_captures(sim: SimulatedPandA) -> None:
+    assert "Captured  nothing\n" in run(sim, "info").output
+
+
+def test_save_and_load(
+    sim: SimulatedPandA, client: BlockingClient, tmp_path: Path
+) -> None:
+    client.send(
+        [
+            Put("PULSE1.WIDTH.UNITS", "ms"),
+            Put("PULSE1.WIDTH", 1.5),
+            Put("SEQ1.TABLE", [1, 2, 3, 4]),
+            Put("*METADATA.LAYOUT", ["one", "two"]),
+            Put("COUNTER1.OUT.UNITS", "µm"),
+        ]
+    )
+    path = tmp_path / "panda.sav"
+    assert run(sim, "save", str(path)).exit_code == 0
+    saved = path.read_text("utf-8")
+    client.send(
+        [
+            Put("PULSE1.WIDTH.UNITS", "s"),
+            Put("PULSE1.WIDTH", 7),
+            Put("SEQ1.TABLE", []),
+            Put("*METADATA.LAYOUT", []),
+            Put("COUNTER1.OUT.UNITS", ""),
+        ]
+    )
+    result = run(sim, "load", str(path))
+    assert (result.exit_code, result.output) == (0, "")
+    assert client.send(
+        [
+            Get("PULSE1.WIDTH"),
+            Get("SEQ1.TABLE"),
+            Get("*METADATA.LAYOUT"),
+            Get("COUNTER1.OUT.UNITS"),
+        ]
+    ) == ["1.5", ["1", "2", "3", "4"], ["one", "two"], "µm"]
+    assert run(sim, "save", "-").output == saved
+
+
+def test_load_lists_what_is_refused(sim: SimulatedPandA) -> None:
+    settings = "FOO.BAR=1\nCOUNTER1.START=3\nCOUNTER1.OUT=5\n"
+    result = run(sim, "load", "-", stdin=settings)
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        "ERROR: The PandA refused to restore FOO.BAR=1: ERR No such block",
+        "ERROR: The PandA refused to restore COUNTER1.OUT=5: ERR Field not writeable",
+        f"Error: 2 settings were refused by {sim.host}; the others are restored",
+    ]
+
+
+def test_the_tutorial_is_valid(sim: SimulatedPandA, client: BlockingClient) -> None:
+    result = run(sim, "load", "--tutorial")
+    assert (result.exit_code, result.output) == (0, "")
+    assert client.send(Get("COUNTER2.OUT.CAPTURE")) == "Min Max Mean"
+    assert client.send(Get("SEQ1.PRESCALE")) == "1"
+    assert client.send(Get("SEQ1.TABLE")) == ["1048577", "0", "500", "500"]
+
+
+@pytest.mark.parametrize("args", [[], ["-", "--tutorial"]])
+def test_load_what(sim: SimulatedPandA, args: list[str]) -> None:
+    result = run(sim, "load", *args)
+    assert result.exit_code == 2
+    assert "Give either INFILE or --tutorial." in result.output
+
+
+def test_load_something_that_is_no_text(sim: SimulatedPandA, tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    path.write_bytes(b"\x89HDF\r\n\xff")
+    result = run(sim, "load", str(path))
+    assert result.exit_code == 1
+    assert "is not a file of settings" in result.output
+
+
+def test_save_where_nothing_can_be_written(sim: SimulatedPandA, tmp_path: Path) -> None:
+    result = run(sim, "save", str(tmp_path / "none" / "panda.sav"))
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.output
+
+
+def test_control_takes_lines(sim: SimulatedPandA) -> None:
+    typed = "*ECHO hello?\nSEQ1.TABLE<\n1 2 3 4\n\nSEQ1.TABLE?\n\n" + "x" * 2000
+    result = run(sim, "control", stdin=typed)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[:8] == [
+        "OK =hello",
+        "OK",
+        *("!1", "!2", "!3", "!4", "."),
+        "ERR Unknown command",
+    ]
+    assert lines[8].endswith("is 2000 bytes long, a PandA takes 1022; nothing was sent")
+
+
+@pytest.mark.parametrize("command", [["info"], ["save", "-"], ["control"]])
+def test_no_panda_there(command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    name, *rest = command
+    arguments = ["panda", name, "127.0.0.1", "--port", port, *rest]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert line.startswith(f"Error: The control port of PandA 127.0.0.1:{port} cannot")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("PCAP.TRI", ["PCAP.TRIG", "PCAP.TRIG_EDGE"]),
+        ("COUNTER", [f"COUNTER{n}" for n in range(1, 9)]),
+        ("COUNTER1.TRIG_", ["COUNTER1.TRIG_EDGE"]),
+        ("SFP3_SYNC_I", ["SFP3_SYNC_IN"]),
+        ("PCAP.TRIG_EDGE.", ["PCAP.TRIG_EDGE.INFO"]),
+        ("PULSE1.WIDTH.U", ["PULSE1.WIDTH.UNITS"]),
+        ("PCAP.TRIG_EDGE=", [f"PCAP.TRIG_EDGE={edge}" for edge in EDGES]),
+        ("PULSE1.WIDTH.UNITS=m", [f"PULSE1.WIDTH.UNITS={u}" for u in ("min", "ms")]),
+        ("PULSE1.PULSES=", []),
+        ("NONE.OF", []),
+        ("NONE.OF=", []),
+        ("*PCAP.C", ["*PCAP.CAPTURED?", "*PCAP.COMPLETION?"]),
+        ("*DESC.LU", ["*DESC.LUT"]),
+        ("*ENUMS.LUT.INPA", ["*ENUMS.LUT.INPA"]),
+        ("*METADATA.LABEL_CALC", [f"*METADATA.LABEL_CALC{n}" for n in (1, 2)]),
+        ("*CHANGES.C", ["*CHANGES.CONFIG?", "*CHANGES.CONFIG="]),
+        ("*WHO", ["*WHO?"]),
+    ],
+)
+def test_completion(client: BlockingClient, typed: str, expected: list[str]) -> None:
+    assert list(Completions(client.send).matches(typed)) == expected
