@@ -1,0 +1,186 @@
+"""How a PV is read: the answer for any DBR type and count, ready for the wire.
+
+`answer(source, code, count)` gives an `Answer`: everything of a reply but the two
+parameters of its header, so that one encoding serves every client and subscription
+that asked for the same type and count.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+from beamfly.ca.alarms import Alarm
+from beamfly.ca.conversion import INTEGERS, Text, convert, pack_elements, to_integer
+from beamfly.ca.dbr import (
+    ENUM_STATES,
+    ENUM_STRING_BYTES,
+    EPICS_EPOCH,
+    LIMITS,
+    UNITS_BYTES,
+    Dbr,
+    Family,
+    Layout,
+    layout,
+    padded,
+)
+from beamfly.ca.header import LARGE
+from beamfly.ca.properties import Properties
+from beamfly.ca.status import ECA_GETFAIL, ECA_NORMAL
+from beamfly.errors import BadValue
+
+_LARGE = struct.Struct(">II")
+HEAD = struct.Struct(">QII")
+"""Header of a reply: command and `Answer.head`, then two parameters."""
+
+
+class Answer(NamedTuple):
+    """An encoded value."""
+
+    status: int
+    """ECA status; unless it is 1 the payload is zeros."""
+    head: int
+    """The first 8 header bytes as a number, with command 0."""
+    tail: bytes
+    """What follows the two parameters: perhaps the rest of a long header; payload."""
+
+    def message(self, command: int, p1: int, p2: int) -> bytes:
+        """The whole message."""
+        return HEAD.pack(command << 48 | self.head, p1, p2) + self.tail
+
+
+class Readable(Protocol):
+    """What a PV must offer to be read."""
+
+    type: Dbr
+    properties: Properties
+    alarm: Alarm
+    time_ns: int | None
+    record_type: str
+    acknowledge_transient: bool
+    acknowledge_severity: int
+
+    def elements(self, limit: int) -> Sequence[Any]:
+        """The elements, at most so many (0: all)."""
+        ...
+
+
+def answer(source: Readable, code: int, count: int) -> Answer:
+    """The value as a DBR type; count 0 gives as many elements as there are.
+
+    With any other count there are exactly so many, filled up with zeros. A value that
+    cannot be converted gives one with status ECA_GETFAIL.
+    """
+    row = layout(code)
+    try:
+        values = _values(source, row, count)
+    except BadValue:
+        return zeros(code, count, ECA_GETFAIL)
+    size = len(values)
+    if row.family <= Family.TIME and size == 1 >= count and row.base:
+        payload = _scalar(code).pack(*_metadata(source, row), *values)
+        return _wrap(ECA_NORMAL, code, 1, payload)
+    prefix = struct.pack(row.prefix, *_metadata(source, row))
+    return _fill(
+        ECA_NORMAL, row, count or size, prefix + pack_elements(row.base, values)
+    )
+
+
+def zeros(code: int, count: int, status: int) -> Answer:
+    """What goes with a failure status; never empty, which would end a subscription."""
+    return _fill(status, layout(code), max(count, 1), b"")
+
+
+def empty(code: int, count: int, status: int) -> Answer:
+    """A failure without any payload, for types that do not exist."""
+    return Answer(status, code << 16 | min(count, LARGE - 1), b"")
+
+
+def _fill(status: int, row: Layout, count: int, payload: bytes) -> Answer:
+    """Zeros up to the size of the payload."""
+    return _wrap(status, row.code, count, payload.ljust(padded(row.size(count)), b"\0"))
+
+
+def _wrap(status: int, code: int, count: int, payload: bytes) -> Answer:
+    """Put the payload behind its header."""
+    size = len(payload)
+    if size < LARGE and count < LARGE:
+        return Answer(status, size << 32 | code << 16 | count, payload)
+    tail = _LARGE.pack(size, count) + payload
+    return Answer(status, LARGE << 32 | code << 16, tail)
+
+
+@cache
+def _scalar(code: int) -> struct.Struct:
+    """A payload of one number, padding included."""
+    row = layout(code)
+    filling = padded(row.size(1)) - row.size(1)
+    return struct.Struct(f"{row.prefix}{row.element_format}{filling}x")
+
+
+def _values(source: Readable, row: Layout, count: int) -> Sequence[Any]:
+    """The elements, converted."""
+    if row.code is Dbr.CLASS_NAME:
+        return [source.record_type]
+    values = source.elements(count)
+    if row.base is source.type:
+        return values
+    how = Text(source.properties.precision, source.properties.states)
+    if source.type is Dbr.STRING and row.base is Dbr.ENUM:
+        msg = "text without states is no enum"
+        raise BadValue(msg)
+    return convert(source.type, values, row.base, how)
+
+
+def _metadata(source: Readable, row: Layout) -> Sequence[Any]:
+    """What stands before the elements, in order."""
+    if not row.names:
+        return ()
+    status, severity = source.alarm
+    if row.family is Family.TIME:
+        if source.time_ns is None:
+            return status, severity, 0, 0
+        seconds, nanoseconds = divmod(source.time_ns, 1_000_000_000)
+        return status, severity, (seconds - EPICS_EPOCH) & 0xFFFFFFFF, nanoseconds
+    if row.code is Dbr.STSACK_STRING:
+        transient = int(source.acknowledge_transient)
+        return status, severity, transient, source.acknowledge_severity
+    return status, severity, *_described(source.properties, row)
+
+
+def _described(properties: Properties, row: Layout) -> list[Any]:
+    """Metadata of GR and CTRL types."""
+    found: list[Any] = []
+    limits: dict[str, float] = dict(zip(LIMITS, properties.limits, strict=True))
+    for name in row.names[2:]:
+        if name == "precision":
+            found.append(max(-0x8000, min(properties.precision, 0x7FFF)))
+        elif name == "units":
+            found.append(properties.units.encode()[:UNITS_BYTES])
+        elif name == "enum_count":
+            found.append(min(len(properties.states), ENUM_STATES))
+        elif name == "enum_strings":
+            found.append(_states(properties.states))
+        else:
+            found.append(_limit(limits[name], row.base))
+    return found
+
+
+def _states(states: tuple[str, ...]) -> bytes:
+    """States of an enum as one block."""
+    step = ENUM_STRING_BYTES
+    return b"".join(state.encode().ljust(step, b"\0") for state in states[:ENUM_STATES])
+
+
+def _limit(value: float, base: Dbr) -> float:
+    """A limit as a type holds it; those not in use are 0 for integers."""
+    if base not in INTEGERS:
+        return value if base is Dbr.DOUBLE else _single(value)
+    return 0 if math.isnan(value) else to_integer(float(value), base)
+
+
+def _single(value: float) -> float:
+    """Clipped to what single precision can pack."""
+    largest = 3.4028234663852886e38
+    return value if not math.isfinite(value) else max(-largest, min(value, largest))

@@ -1,0 +1,102 @@
+"""What is known of a PV besides its value: units, limits, states, deadbands.
+
+The names are those of record fields, in small letters. `Properties` never changes;
+`dataclasses.replace` makes the next one.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from beamfly.ca.alarms import AlarmStatus, Limit, Severity
+from beamfly.ca.dbr import ENUM_STATES, ENUM_STRING_BYTES
+from beamfly.errors import BadValue
+
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Properties:
+    """Metadata of a PV. A change of these is what DBE_PROPERTY is about."""
+
+    description: str = ""
+    """DESC: what it is, at most 40 bytes."""
+    units: str = ""
+    """EGU: clients see the first 8 bytes."""
+    precision: int = 0
+    """PREC: digits after the point."""
+    states: tuple[str, ...] = ()
+    """Names of an enum's states: at most 16 of 25 bytes."""
+    hopr: float = 0.0
+    """Upper display limit."""
+    lopr: float = 0.0
+    """Lower display limit."""
+    drvh: float = 0.0
+    """Upper control limit; clients' puts are clipped when drvh > drvl."""
+    drvl: float = 0.0
+    """Lower control limit."""
+    hihi: float = NAN
+    """Upper alarm limit, nan for none."""
+    high: float = NAN
+    """Upper warning limit, nan for none."""
+    low: float = NAN
+    """Lower warning limit, nan for none."""
+    lolo: float = NAN
+    """Lower alarm limit, nan for none."""
+    hhsv: Severity = Severity.MAJOR
+    """How bad it is to reach hihi."""
+    hsv: Severity = Severity.MINOR
+    """How bad it is to reach high."""
+    lsv: Severity = Severity.MINOR
+    """How bad it is to reach low."""
+    llsv: Severity = Severity.MAJOR
+    """How bad it is to reach lolo."""
+    hyst: float = 0.0
+    """How far a value must come back to leave an alarm."""
+    mdel: float = 0.0
+    """Change that DBE_VALUE subscribers want to see; negative: every post."""
+    adel: float = 0.0
+    """Change that DBE_LOG subscribers want to see; negative: every post."""
+
+    def checked(self) -> "Properties":
+        """Itself; BadValue for states that do not fit the wire."""
+        longest = ENUM_STRING_BYTES - 1
+        if len(self.states) > ENUM_STATES:
+            msg = f"an enum has at most {ENUM_STATES} states, not {len(self.states)}"
+            raise BadValue(msg)
+        for state in self.states:
+            if len(state.encode()) > longest:
+                msg = f"state {state!r} has more than {longest} bytes"
+                raise BadValue(msg)
+        return self
+
+    @cached_property
+    def alarm_limits(self) -> tuple[Limit, ...]:
+        """Those that are in use, in the order in which a record tries them."""
+        rows = (
+            Limit(AlarmStatus.HIHI, self.hhsv, self.hihi, above=True),
+            Limit(AlarmStatus.LOLO, self.llsv, self.lolo, above=False),
+            Limit(AlarmStatus.HIGH, self.hsv, self.high, above=True),
+            Limit(AlarmStatus.LOW, self.lsv, self.low, above=False),
+        )
+        return tuple(row for row in rows if row.severity and not math.isnan(row.value))
+
+    @cached_property
+    def limits(self) -> tuple[float, ...]:
+        """All eight in the order of the wire; alarm limits not in use are nan."""
+        used = {row.status: row.value for row in self.alarm_limits}
+        order = (AlarmStatus.HIHI, AlarmStatus.HIGH, AlarmStatus.LOW, AlarmStatus.LOLO)
+        control = (self.drvh, self.drvl)
+        if self.drvh <= self.drvl:
+            control = (self.hopr, self.lopr)
+        return (
+            *(self.hopr, self.lopr),
+            *(used.get(status, NAN) for status in order),
+            *control,
+        )
+
+    def clip(self, value: float) -> float:
+        """A number within the control limits, if there are any."""
+        if self.drvh <= self.drvl:
+            return value
+        return min(max(value, self.drvl), self.drvh)

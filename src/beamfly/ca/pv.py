@@ -1,0 +1,290 @@
+"""A PV as a server has it: value, alarm, time stamp, properties, who listens.
+
+    temperature = PV(21.5, units="degC", precision=2, high=40, hihi=50)
+    mode = PV("Idle", states=("Idle", "Busy"))
+    trace = PV([0.0], length=1000)
+    path = PV("/data", type="char", length=256)
+    temperature.post(22.0)
+
+`post` gives a PV a new value from inside; a client's put arrives as a
+`beamfly.ca.puts.Put` and may be refused or changed by `on_put`. Nothing here knows of
+sockets: whoever listens (a subscription on a circuit) is told by `changed(pv, events)`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from beamfly.ca.alarms import (
+    NO_ALARM,
+    UNDEFINED,
+    Alarm,
+    AlarmStatus,
+    LimitWatch,
+    Severity,
+    worst,
+)
+from beamfly.ca.answers import Answer, answer
+from beamfly.ca.conversion import print_state
+from beamfly.ca.dbr import STRING_BYTES, Dbr
+from beamfly.ca.message import EventMask
+from beamfly.ca.native import adopt, as_type, guess, initial, read_only, record_type
+from beamfly.ca.properties import Properties
+from beamfly.ca.puts import PutHook
+from beamfly.errors import BadValue
+
+
+class _Keep:
+    """The value of an argument that was not given."""
+
+
+KEEP: Final = _Keep()
+_NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
+_BOTH = EventMask.VALUE | EventMask.LOG
+_CACHED = 64
+"""Most encodings of one value that are kept."""
+
+
+class Listener(Protocol):
+    """Who wants to know about changes."""
+
+    mask: int
+    """Bits of EventMask."""
+
+    def changed(self, pv: "PV") -> None:
+        """The PV has changed in a way that the mask asks for."""
+        ...
+
+
+class PV:
+    """A process variable; see the module's text for how to make one."""
+
+    def __init__(
+        self,
+        value: Any = None,
+        *,
+        type: Dbr | str | None = None,
+        length: int | None = None,
+        size: int = STRING_BYTES,
+        writable: bool = True,
+        on_put: PutHook | None = None,
+        record: str = "",
+        **properties: Any,
+    ) -> None:
+        """Make a PV; BadValue if the arguments do not go together.
+
+        Args:
+            value: Its first value. None: none yet, which is an UDF alarm.
+            type: "double", "long" ... or one of the first seven of Dbr; None takes it
+                from the value: bool and states are an enum, int is LONG, float DOUBLE,
+                str STRING, bytes an array of CHAR, arrays by their dtype.
+            length: Most elements of an array; 1 is a scalar. None: as many as value.
+            size: Bytes of a text; more than 40 can be had as `<name>.VAL$`.
+            writable: Whether clients may put at all.
+            on_put: Asked for every put, see `beamfly.ca.puts`.
+            record: Record type, as RTYP says; None takes the one that fits.
+            properties: Fields of `Properties`, such as units and hihi.
+        """
+        self.properties = Properties(**properties).checked()
+        given = as_type(type)
+        states = self.properties.states
+        self.type: Dbr = guess(value, states) if given is None else given
+        """Base type, one of the first seven."""
+        self.text = self.type is Dbr.CHAR and (length or 1) > 1
+        """Whether characters may be given and put as text."""
+        self.size = size
+        self.writable = writable
+        self.on_put = on_put
+        self.clock: Callable[[], int] | None = None
+        """Nanoseconds since 1970 for posts without a time; the server sets it."""
+        self.alarm: Alarm = UNDEFINED if value is None else NO_ALARM
+        self.standing: Alarm = NO_ALARM
+        """An alarm that stays, whatever is posted, such as that of a whole record."""
+        self.time_ns: int | None = None
+        """Time stamp in nanoseconds since 1970; None: never processed."""
+        self.acknowledge_transient = True
+        self.acknowledge_severity = 0
+        self.fields: dict[str, PV] = {}
+        """Record fields that somebody asked for, see `beamfly.ca.record_fields`."""
+        self.listeners: dict[Listener, None] = {}
+        self.dependants: list[Callable[[], None]] = []
+        """Called after every change; fields such as SEVR follow that way."""
+        self._watch = LimitWatch()
+        self._cache: dict[tuple[int, int], Answer] = {}
+        first = initial(self.type, value, length)
+        self.length: int = length if length is not None else first.length
+        """Most elements; 1 for a scalar."""
+        if self.length < 1:
+            msg = f"a PV has room for at least one element, not {self.length}"
+            raise BadValue(msg)
+        self.scalar = self.length == 1
+        self.record_type = record or record_type(self.type, self.scalar, size)
+        self._value: Any = self._adopt(first.value)
+        self._monitored = self._archived = self._value
+        if value is not None:
+            self.alarm = self._judge(self._value, NO_ALARM)
+            self.acknowledge_severity = int(self.alarm.severity)
+
+    def __repr__(self) -> str:
+        return f"<PV {self.type.name.lower()} {self._value!r:.60}>"
+
+    @property
+    def value(self) -> Any:
+        """A number, str, read-only array of shape (n,), or tuple of str.
+
+        An enum is its index; characters of a `text` PV are an array of uint8.
+        """
+        return self._value
+
+    def __str__(self) -> str:
+        """The value as text: an enum's state, characters up to the first NUL."""
+        if self.type is Dbr.ENUM and self.scalar:
+            return print_state(self._value, self.properties.states)
+        if self.text:
+            return bytes(self._value).partition(b"\0")[0].decode(errors="replace")
+        return str(self._value)
+
+    def elements(self, limit: int = 0) -> Sequence[Any]:
+        """The value as a sequence of at most so many elements; 0: all."""
+        if self.scalar:
+            return (self._value,)
+        return self._value[:limit] if limit else self._value
+
+    def answer(self, code: int, count: int) -> Answer:
+        """The value as a DBR type, encoded once per change."""
+        key = (code, count)
+        found = self._cache.get(key)
+        if found is None:
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            found = self._cache[key] = answer(self, code, count)
+        return found
+
+    def post(
+        self,
+        value: Any = KEEP,
+        *,
+        time_ns: int | None = None,
+        status: AlarmStatus | str = AlarmStatus.NO_ALARM,
+        severity: Severity | str = Severity.NO_ALARM,
+    ) -> None:
+        """Give it a value, an alarm, a time stamp, and tell who listens.
+
+        Args:
+            value: As for the constructor, also the name of an enum's state; left out,
+                the value stays and only alarm and time stamp are new.
+            time_ns: Time stamp in nanoseconds since 1970; None: now.
+            status: What is wrong. An alarm of the limits counts if it is worse.
+            severity: How bad it is.
+
+        Raises:
+            BadValue: The value does not fit; nothing was changed.
+        """
+        alarm = Alarm(AlarmStatus(status), Severity(severity))
+        self.publish(self.store(value, time_ns, alarm))
+
+    def store(
+        self, value: Any = KEEP, time_ns: int | None = None, alarm: Alarm = NO_ALARM
+    ) -> int:
+        """`post` without telling anybody; the result goes to `publish`."""
+        new = self._value if value is KEEP else self._adopt(value)
+        if time_ns is None and self.clock is not None:
+            time_ns = self.clock()
+        alarm = self._judge(new, alarm)
+        events = self._compare(new)
+        if alarm != self.alarm:
+            events |= EventMask.ALARM
+            if not self.acknowledge_transient or alarm[1] >= self.acknowledge_severity:
+                self.acknowledge_severity = int(alarm[1])
+            self.alarm = alarm
+        self._value = new
+        self.time_ns = time_ns
+        if self._cache:
+            self._cache = {}
+        return events
+
+    def touch(self, time_ns: int | None) -> None:
+        """A new time stamp that is worth no update."""
+        self.time_ns = time_ns
+        if self._cache:
+            self._cache = {}
+
+    def publish(self, events: int) -> None:
+        """Tell who listens to one of these events (bits of EventMask)."""
+        for listener in self.listeners:
+            if listener.mask & events:
+                listener.changed(self)
+        for follow in self.dependants:
+            follow()
+
+    def configure(self, **properties: Any) -> None:
+        """Change properties, such as units or hihi, and tell who listens to those."""
+        self.properties = replace(self.properties, **properties).checked()
+        self._cache = {}
+        events = EventMask.PROPERTY
+        alarm = self._judge(self._value, NO_ALARM)
+        if self.alarm is not UNDEFINED and alarm != self.alarm:
+            self.alarm = alarm
+            events |= EventMask.ALARM
+        self.publish(events)
+
+    def acknowledge(
+        self, *, severity: int | None = None, transient: bool | None = None
+    ) -> None:
+        """What an alarm handler puts: ACKS and ACKT."""
+        if transient is not None:
+            self.acknowledge_transient = transient
+            if not transient:
+                limit = int(self.alarm.severity)
+                self.acknowledge_severity = min(self.acknowledge_severity, limit)
+        if severity is not None and severity >= self.acknowledge_severity:
+            self.acknowledge_severity = 0
+        self._cache = {}
+        self.publish(EventMask.ALARM)
+
+    def clip(self, value: Any) -> Any:
+        """A put number within the control limits."""
+        if self.type in _NUMBERS and self.scalar:
+            return self.properties.clip(value)
+        return value
+
+    def _adopt(self, value: Any) -> Any:
+        """A value as it is kept."""
+        if type(value) is float and self.scalar and self.type is Dbr.DOUBLE:
+            return value
+        kept = adopt(self.type, value, self.length, self.properties.states)
+        return kept[0] if self.scalar else read_only(kept)
+
+    def _judge(self, value: Any, alarm: Alarm) -> Alarm:
+        """The worst of an alarm, the one that stays, and what the limits say."""
+        alarm = worst(self.standing, alarm)
+        limits = self.properties.alarm_limits
+        if not limits or not self.scalar or self.type not in _NUMBERS:
+            return alarm
+        if math.isnan(value):
+            return worst(alarm, UNDEFINED)
+        return worst(alarm, self._watch.judge(value, limits, self.properties.hyst))
+
+    def _compare(self, new: Any) -> int:
+        """Which of VALUE and LOG a new value is worth."""
+        if not self.scalar:
+            return _BOTH
+        if self.type not in _NUMBERS:
+            return 0 if new == self._value else _BOTH
+        events = 0
+        if _moved(self._monitored, new, self.properties.mdel):
+            self._monitored = new
+            events |= EventMask.VALUE
+        if _moved(self._archived, new, self.properties.adel):
+            self._archived = new
+            events |= EventMask.LOG
+        return events
+
+
+def _moved(old: float, new: float, deadband: float) -> bool:
+    """Whether a number left the deadband; from or to nan and inf always counts."""
+    if old == new or (old != old and new != new):
+        return deadband < 0
+    distance = abs(new - old)
+    return distance > deadband or not math.isfinite(distance)

@@ -1,0 +1,215 @@
+"""A whole Channel Access server as a core: names, searches, beacons, circuits.
+
+    core = ServerCore({"X:temp": PV(21.5)}, clock=time.time_ns, now=now)
+    core.port = 5064                            # of the TCP socket that listens
+
+The shell's part is small:
+
+* send what `receive_datagram` returns back to where the datagram came from;
+* make a circuit with `accept` for every connection, and carry bytes between the socket
+  and `circuit.room / received / output`; set `circuit.congested` while the socket takes
+  no more, call `circuit.drained()` when it took everything, and do not read from a
+  socket whose circuit is `held`;
+* whenever `on_work` was called, write the output of `take_wanting()` and look at
+  `next_event()`;
+* send `beacons(now)` to the beacon addresses at `next_wakeup()`.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from beamfly.ca.access import FULL, Peer
+from beamfly.ca.database import Database
+from beamfly.ca.datagrams import Beacon, Version, join
+from beamfly.ca.header import unpack_header
+from beamfly.ca.message import MINOR_VERSION, Access, Command
+from beamfly.ca.puts import HookFailed, PutWaits
+from beamfly.ca.pv import PV
+from beamfly.ca.server_circuit import CircuitClosed, ServerCircuit
+from beamfly.errors import RemoteProtocolError
+
+FIRST_BEACON = 0.02
+"""Seconds between the first two beacons; then the time doubles."""
+BEACON_PERIOD = 15.0
+"""Most seconds between beacons."""
+UNSENT = 1 << 40
+"""The outbox has no limit of its own: requests and updates wait long before."""
+_REPLY = struct.Struct(">HHHHIIH6x")
+_SENDER = 0xFFFFFFFF
+"""Stands for the address that a reply comes from."""
+
+Rights = Callable[[Peer, str], Access]
+"""What a client may do with a PV of some name."""
+Event = PutWaits | HookFailed | CircuitClosed
+
+
+class ServerCore:
+    """PVs for any number of clients; see the module's text."""
+
+    def __init__(
+        self,
+        pvs: Mapping[str, Any],
+        *,
+        clock: Callable[[], int],
+        now: float,
+        access: Rights | None = None,
+        largest: int | None = None,
+        beacon_period: float = BEACON_PERIOD,
+    ) -> None:
+        """Prepare a server; BadValue if a name or a value is impossible.
+
+        Args:
+            pvs: Name -> PV, RecordGroup, or a first value to make a PV of.
+            clock: Nanoseconds since 1970, for time stamps.
+            now: Seconds of any clock that never goes back.
+            access: What clients may do; None: everything.
+            largest: Most bytes of a payload; None: as the largest PV needs.
+            beacon_period: Most seconds between beacons.
+        """
+        self.database = Database(pvs, clock)
+        if largest is not None:
+            self.database.limit(largest)
+        self.port = 0
+        """TCP port that clients are told."""
+        self.circuits: dict[ServerCircuit, None] = {}
+        self.on_work: Callable[[], object] = lambda: None
+        """Called when there is something to send or an event, once until it is taken;
+        always inside a call into the core or into one of its PVs."""
+        self._access = access
+        self._wanting: dict[ServerCircuit, None] = {}
+        self._events: deque[Event] = deque()
+        self._beacon_number = 0
+        self._beacon_due = now
+        self._beacon_gap = FIRST_BEACON
+        self._beacon_period = beacon_period
+
+    def accept(self, address: str, now: float) -> ServerCircuit:
+        """The circuit of a connection that came in, its greeting queued.
+
+        Args:
+            address: Where it came from, as host:port.
+            now: The time.
+        """
+        largest = self.database.largest
+        circuit = ServerCircuit(
+            self, Peer(address), largest=largest, unsent=UNSENT, now=now
+        )
+        self.circuits[circuit] = None
+        circuit.open()
+        circuit.wrote()
+        return circuit
+
+    def add(self, name: str, item: Any) -> None:
+        """Serve one more PV; clients that look for it find it."""
+        self.database.add(name, item)
+
+    def remove(self, name: str) -> None:
+        """Serve a PV no more; its clients are told. KeyError if there is none."""
+        gone = {id(pv) for pv in self.database.remove(name)}
+        for circuit in [*self.circuits]:
+            circuit.forget(gone)
+
+    def update_access(self) -> None:
+        """What `access` answers may have changed: tell the clients."""
+        for circuit in [*self.circuits]:
+            circuit.update_access()
+
+    def rights(self, who: Peer, name: str, pv: PV) -> Access:
+        """What a client may do with a PV."""
+        rights = FULL if self._access is None else Access(self._access(who, name))
+        return rights if pv.writable else rights & ~Access.WRITE
+
+    def wants(self, circuit: ServerCircuit) -> None:
+        """A circuit has something to send."""
+        if circuit not in self._wanting:
+            quiet = not self._wanting and not self._events
+            self._wanting[circuit] = None
+            if quiet:
+                self.on_work()
+
+    def note(self, event: Event) -> None:
+        """Something for the shell."""
+        if isinstance(event, CircuitClosed):
+            self.circuits.pop(event.circuit, None)
+        quiet = not self._wanting and not self._events
+        self._events.append(event)
+        if quiet:
+            self.on_work()
+
+    def take_wanting(self) -> list[ServerCircuit]:
+        """Circuits that have something to send."""
+        wanting, self._wanting = [*self._wanting], {}
+        return wanting
+
+    def next_event(self) -> Event | None:
+        """The oldest event that was not taken yet, None when there is none."""
+        return self._events.popleft() if self._events else None
+
+    def close(self, reason: Exception) -> None:
+        """Close all circuits."""
+        for circuit in [*self.circuits]:
+            circuit.close(reason)
+
+    def receive_datagram(self, data: bytes) -> list[bytes]:
+        """Answers to a search; nothing for names that are not ours, and for garbage."""
+        sequence = 0
+        valid = False
+        found: list[bytes] = []
+        for command, low, p1, payload in _messages(data):
+            if command == Command.VERSION:
+                valid, sequence = bool(low & 1), p1
+            elif command == Command.SEARCH and self._has(payload):
+                found.append(
+                    _REPLY.pack(
+                        *(Command.SEARCH, 8, self.port, 0),
+                        *(_SENDER, p1, MINOR_VERSION),
+                    )
+                )
+        if not found:
+            return []
+        first = Version(priority=int(valid), sequence=sequence if valid else 0)
+        return [*join(first.encode(), found)]
+
+    def restart_beacons(self, now: float) -> None:
+        """The server starts now: beacons come quickly again."""
+        self._beacon_due, self._beacon_gap = now, FIRST_BEACON
+
+    def next_wakeup(self) -> float:
+        """When the next beacon is due."""
+        return self._beacon_due
+
+    def beacons(self, now: float) -> bytes | None:
+        """The beacon to send now, None when none is due."""
+        if now < self._beacon_due:
+            return None
+        beacon = Beacon(self.port, self._beacon_number)
+        self._beacon_number = (self._beacon_number + 1) & 0xFFFFFFFF
+        self._beacon_due = now + self._beacon_gap
+        self._beacon_gap = min(2 * self._beacon_gap, self._beacon_period)
+        return beacon.encode()
+
+    def _has(self, payload: bytes) -> bool:
+        """Whether a name that is looked for is ours."""
+        name = payload.partition(b"\0")[0]
+        return self.database.has(name.decode(errors="replace"))
+
+
+def _messages(data: bytes) -> list[tuple[int, int, int, bytes]]:
+    """Command, type, first parameter and payload of what is whole in a datagram."""
+    found: list[tuple[int, int, int, bytes]] = []
+    at = 0
+    while True:
+        try:
+            header = unpack_header(data, at)
+        except RemoteProtocolError:
+            # nothing behind a broken header can be told apart
+            return found
+        if header is None:
+            return found
+        start = at + header.length
+        at = start + header.size
+        if at > len(data):
+            return found
+        found.append((header.command, header.type, header.p1, data[start:at]))

@@ -1,0 +1,83 @@
+"""A subscription as the server has it: what a slow client gets, and what it misses.
+
+While the client keeps up, an update is queued for sending right away. When it does not,
+or has asked to hold back, a few updates wait here, and after that the newest takes the
+place of the last one: a client may miss values in between, never the latest.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from beamfly.ca.answers import Answer
+from beamfly.ca.pv import PV
+
+WAITING = 8
+"""Most updates of one subscription that wait for a slow client."""
+SMALL = 1024
+"""Payloads beyond so many bytes do not wait in numbers: only the latest does."""
+
+
+class Sink(Protocol):
+    """The circuit that a subscription is on."""
+
+    updates_wanted: bool
+    waiting: "dict[Subscription, None]"
+
+    @property
+    def flowing(self) -> bool:
+        """Whether updates go out at once."""
+        ...
+
+    def update(self, number: int, answer: Answer) -> None:
+        """Queue an update for sending."""
+
+
+class Source(Protocol):
+    """The channel that a subscription belongs to."""
+
+    pv: PV
+
+    def answer(self, code: int, count: int) -> Answer:
+        """The value, or zeros if it must not be read."""
+        ...
+
+
+class Subscription:
+    """One subscription of one client."""
+
+    __slots__ = ("_queue", "_sink", "code", "count", "mask", "number", "source")
+
+    def __init__(
+        self, sink: Sink, source: Source, number: int, code: int, count: int, mask: int
+    ) -> None:
+        self.source = source
+        self.number = number
+        """The client's number."""
+        self.code = code
+        """DBR type of the updates."""
+        self.count = count
+        """Elements asked for; 0: as many as there are."""
+        self.mask = mask
+        """Bits of EventMask."""
+        self._sink = sink
+        self._queue: deque[Answer] = deque()
+
+    def changed(self, pv: PV) -> None:
+        """There is something new to tell."""
+        sink, queue = self._sink, self._queue
+        answer = self.source.answer(self.code, self.count)
+        if not queue and sink.flowing:
+            sink.update(self.number, answer)
+            return
+        most = WAITING if sink.updates_wanted and len(answer.tail) <= SMALL else 1
+        if len(queue) >= most:
+            queue.pop()
+        queue.append(answer)
+        sink.waiting[self] = None
+
+    def flush(self) -> bool:
+        """Send what waits while the client keeps up; True when nothing waits."""
+        sink, queue = self._sink, self._queue
+        while queue and sink.flowing:
+            sink.update(self.number, queue.popleft())
+        return not queue
