@@ -6,42 +6,68 @@ sends what the data connections have for it. `now` is in seconds on any clock th
 never goes back.
 """
 
-from beamfly.errors import CommandError
+from collections.abc import Mapping, Sequence
+
+from beamfly.errors import BadValue, CommandError
 from beamfly.panda.responses import EndReason
-from beamfly.panda.simulator.catalogue import load
+from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, load
 from beamfly.panda.simulator.control import ControlSession
 from beamfly.panda.simulator.data_port import DataSession
+from beamfly.panda.simulator.encoder import InEnc
 from beamfly.panda.simulator.formats import iso_time
 from beamfly.panda.simulator.layout import Layout
 from beamfly.panda.simulator.machine import Machine
+from beamfly.panda.simulator.motors import SimulatedMotor
+from beamfly.panda.simulator.recorder import Recorder
 from beamfly.panda.simulator.ring import BLOCK_BYTES, RING_BYTES, Acquisition, Ring
 from beamfly.panda.simulator.settings import Settings
+from beamfly.panda.simulator.traces import NEVER
+
+DMA_TIMEOUT = 0.1
+"""Seconds after which captured rows are handed on at the latest."""
+_BUSY_WAKEUP = 0.5
+"""Seconds after which a PandA in which something goes on is to be advanced."""
 
 
 class PandaCore:
     """A PandA: its settings, its blocks, its capture and its connections.
 
     Args:
+        motors: What turns the encoders: a list for INENC1 and so on, or by number.
         now: Seconds on the clock that every later `now` is from.
         epoch_ns: The same moment in nanoseconds since 1970.
         ring_bytes: Size of the buffer that data clients read from.
         block_bytes: Largest number of bytes that are handed on together.
+        dma_timeout: Seconds after which captured rows are handed on at the latest.
     """
 
     def __init__(
         self,
         *,
+        motors: Sequence[SimulatedMotor] | Mapping[int, SimulatedMotor] = (),
         now: float = 0.0,
         epoch_ns: int = 0,
         ring_bytes: int = RING_BYTES,
         block_bytes: int = BLOCK_BYTES,
+        dma_timeout: float = DMA_TIMEOUT,
     ) -> None:
         self.origin = now
         self.now = now
         self.epoch_ns = epoch_ns
-        self.machine = Machine()
-        self.settings = Settings(load(), self.machine)
+        catalogue = load()
+        self.machine = Machine(catalogue, now)
+        self.settings = Settings(catalogue, self.machine)
         self.ring = Ring(ring_bytes, block_bytes)
+        self.recorder = Recorder(
+            self.machine,
+            self.ring,
+            catalogue.positions,
+            round(dma_timeout * CLOCK_FREQUENCY),
+            self._tick_ns,
+        )
+        known = motors if isinstance(motors, Mapping) else dict(enumerate(motors, 1))
+        for number, motor in known.items():
+            self.attach_motor(number, motor)
         self.persistent = True
         self.verbosity = 0
         self.control_sessions: dict[ControlSession, tuple[str, int]] = {}
@@ -87,13 +113,32 @@ class PandaCore:
         """The time of day, nanoseconds since 1970."""
         return self.epoch_ns + round((self.now - self.origin) * 1e9)
 
+    def _tick_ns(self, tick: int) -> int:
+        """The time of day of a tick."""
+        return self.epoch_ns + tick * 10**9 // CLOCK_FREQUENCY
+
     def advance(self, now: float) -> None:
         """Let everything happen that happens until `now`."""
         self.now = max(self.now, now)
+        self.machine.advance(self.now)
 
     def next_wakeup(self) -> float | None:
         """When `advance` should be called at the latest; None for no need."""
-        return None
+        if self.recorder.due < NEVER:
+            return self.machine.time_of(self.recorder.due + 1)
+        return self.now + _BUSY_WAKEUP if self.busy() else None
+
+    def busy(self) -> bool:
+        """Whether anything goes on that no client asked for just now."""
+        return self.machine.engine.busy()
+
+    def attach_motor(self, number: int, motor: SimulatedMotor | None) -> None:
+        """Put INENC `number` on a motor, or on none."""
+        block = self.machine.blocks.get(f"INENC{number}")
+        if not isinstance(block, InEnc):
+            msg = f"there is no INENC{number} to put on a motor; no motor was attached"
+            raise BadValue(msg)
+        block.attach(motor)
 
     def arm(self) -> None:
         """Start a capture, or refuse with a CommandError."""
@@ -102,7 +147,9 @@ class PandaCore:
         if any(session.taking for session in self.data_sessions):
             raise CommandError("Data clients still taking data")
         layout = Layout.of(self.settings)
+        self.machine.settle()
         self.ring.start(Acquisition(layout, self.now_ns()))
+        self.recorder.arm(layout)
         for session in self.data_sessions:
             session.join()
 
@@ -111,8 +158,9 @@ class PandaCore:
         acquisition = self.ring.acquisition
         if acquisition is not None and self.ring.busy:
             # as recorded: what never began has ended well
+            self.machine.settle()
             began = acquisition.started_ns is not None
-            self.ring.finish(EndReason.DISARMED if began else EndReason.OK)
+            self.recorder.end(EndReason.DISARMED if began else EndReason.OK)
 
     def status(self) -> str:
         """Busy or Idle, clients connected, clients taking data."""

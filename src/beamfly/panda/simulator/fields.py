@@ -49,8 +49,17 @@ class Registers(Protocol):
         """The delay of a bit mux was written."""
         ...
 
-    def write_table(self, name: str, words: Sequence[int], *, more: bool) -> None:
-        """A table was written; `more` if further tables will follow it."""
+    def write_table(
+        self, name: str, words: Sequence[int], *, more: bool, stream: bool
+    ) -> None:
+        """A table was written, alone or as the first of a stream.
+
+        Args:
+            name: The field.
+            words: All words of the table.
+            more: Whether further tables will follow it.
+            stream: Whether it is the first of a stream.
+        """
         ...
 
     def append_table(self, name: str, words: Sequence[int], *, more: bool) -> None:

@@ -1,46 +1,206 @@
-"""The blocks behind the fields: what was written to them, and what they show."""
+"""The blocks behind the fields: settings go to them, values come from them.
+
+`Machine` owns the engine. A write takes effect at the tick that the engine is at; one
+that must not coincide with an earlier write to the same mux gets a tick of its own.
+"""
 
 from collections.abc import Sequence
+from typing import cast
+
+from beamfly.panda.simulator.block import BitInput, Block
+from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, Catalogue
+from beamfly.panda.simulator.compare import Pcomp
+from beamfly.panda.simulator.counting import Counter, Filter
+from beamfly.panda.simulator.encoder import InEnc, OutEnc
+from beamfly.panda.simulator.engine import Engine
+from beamfly.panda.simulator.generator import Pgen
+from beamfly.panda.simulator.logic import (
+    Calc,
+    Div,
+    Level,
+    Lut,
+    Sink,
+    SoftBits,
+    SrGate,
+    TtlOut,
+)
+from beamfly.panda.simulator.pcap import Pcap
+from beamfly.panda.simulator.pulses import Clock, Pulse
+from beamfly.panda.simulator.sequencer import Seq
+
+_CLASSES: dict[str, type[Block]] = {
+    "TTLIN": Level,
+    "LVDSIN": Level,
+    "TTLOUT": TtlOut,
+    "LVDSOUT": TtlOut,
+    "OUTENC": OutEnc,
+    "PCAP": Pcap,
+    "BITS": SoftBits,
+    "CALC": Calc,
+    "CLOCK": Clock,
+    "COUNTER": Counter,
+    "DIV": Div,
+    "FILTER": Filter,
+    "LUT": Lut,
+    "PCOMP": Pcomp,
+    "PGEN": Pgen,
+    "PULSE": Pulse,
+    "SEQ": Seq,
+    "SRGATE": SrGate,
+}
+"""By kind of block; those that are not here do nothing by themselves."""
+_AT_ONCE = ("FORCE_SET", "FORCE_RST", "SET", "SETP")
+"""Fields that change the state of a block when they are written."""
 
 
 class Machine:
-    """All blocks of a PandA."""
+    """All blocks of a PandA, and its time.
 
-    def __init__(self) -> None:
-        self.settings: dict[str, int] = {}
-        self.values: dict[str, int] = {
-            "SYSTEM.TEMP_ZYNQ": 40000,
-            "SYSTEM.VCCINT": 1000,
-        }
-        self.changes: dict[str, int] = {}
-        self.tables: dict[str, list[int]] = {}
+    Args:
+        catalogue: What there is.
+        origin: The moment of tick 0, in seconds on the clock of `now`.
+    """
+
+    def __init__(self, catalogue: Catalogue, origin: float) -> None:
+        self.origin = origin
+        self.blocks: dict[str, Block] = {}
+        """By name."""
+        self.values: dict[str, int] = {}
+        """Read fields that no block sets, by name."""
+        for spec in catalogue.blocks.values():
+            for number in range(1, spec.count + 1):
+                name = spec.label(number)
+                self.blocks[name] = self._block(spec.name, name, catalogue)
+                for field in spec.fields.values():
+                    self.values[f"{name}.{field.name}"] = field.raw
+        self.engine = Engine(self.blocks.values(), catalogue.bits, catalogue.positions)
+        self._bits = {name: i for i, name in enumerate(catalogue.bits)}
+        self._positions = {name: i for i, name in enumerate(catalogue.positions)}
+        self._written: set[str] = set()
+        """What was written since the engine last moved."""
+
+    def _block(self, kind: str, name: str, catalogue: Catalogue) -> Block:
+        """A block of that kind."""
+        if kind == "INENC":
+            return InEnc(name, self)
+        if kind in _CLASSES:
+            return _CLASSES[kind](name)
+        return _passive(name, kind, catalogue)
+
+    @property
+    def pcap(self) -> Pcap:
+        """The block that captures."""
+        return cast(Pcap, self.blocks["PCAP"])
+
+    def tick_of(self, now: float) -> int:
+        """The tick at a moment."""
+        return int((now - self.origin) * CLOCK_FREQUENCY)
+
+    def time_of(self, tick: int) -> float:
+        """The moment of a tick."""
+        return self.origin + tick / CLOCK_FREQUENCY
+
+    def advance(self, now: float) -> None:
+        """Let time pass until `now`."""
+        tick = self.tick_of(now)
+        if tick > self.engine.tick:
+            self.engine.advance(tick)
+            self._written.clear()
+
+    def settle(self) -> None:
+        """Let what was written take effect before anything else is."""
+        if self._written:
+            self.engine.advance(self.engine.tick + 1)
+            self._written.clear()
 
     def write(self, name: str, value: int) -> None:
         """A param, mux or action was written."""
-        self.settings[name] = value
+        block, field = self._find(name)
+        node = self.engine.nodes[block.name]
+        if field in node.bits or field in node.positions:
+            self._take_turns(name)
+            if field in node.bits:
+                node.bits[field].switch(value)
+            else:
+                node.positions[field].switch(value)
+            self.engine.rewire()
+        else:
+            if field in _AT_ONCE:
+                self.settle()
+            self._take_turns(name)
+            block.write(field, value, self.engine.tick)
+            block.touched = True
+
+    def set_input(self, name: str, level: bool) -> None:
+        """Set the level of a TTL or LVDS input, such as TTLIN1.VAL."""
+        self.write(name, int(level))
+
+    def _take_turns(self, name: str) -> None:
+        """Two writes to one field are two ticks, so that both are seen."""
+        if name in self._written:
+            self.settle()
+        self._written.add(name)
 
     def write_delay(self, name: str, ticks: int) -> None:
         """The delay of a bit mux was written."""
-        self.settings[f"{name}.DELAY"] = ticks
+        block, field = self._find(name)
+        mux: BitInput = self.engine.nodes[block.name].bits[field]
+        mux.delay = ticks
+        mux.redirect()
 
-    def write_table(self, name: str, words: Sequence[int], *, more: bool) -> None:
+    def write_table(
+        self, name: str, words: Sequence[int], *, more: bool, stream: bool
+    ) -> None:
         """A table was written."""
-        self.tables[name] = list(words)
-        state = name.replace("TABLE", "STATE")
-        self.values[state] = int(bool(words))
+        self.settle()
+        block, _ = self._find(name)
+        if isinstance(block, Seq | Pgen):
+            block.write_table(words, more=more, stream=stream)
 
     def append_table(self, name: str, words: Sequence[int], *, more: bool) -> None:
         """A further table was queued."""
-        self.tables[name] += words
+        self.settle()
+        block, _ = self._find(name)
+        if isinstance(block, Seq | Pgen):
+            block.append_table(words, more=more)
 
     def queued_lines(self, name: str) -> int:
         """Rows of queued tables that were not begun yet."""
-        return 0
+        block, _ = self._find(name)
+        return block.queued_lines() if isinstance(block, Seq | Pgen) else 0
 
     def read(self, name: str) -> int:
         """Value of a read field, a bit or a position."""
-        return self.values.get(name, 0)
+        self.settle()
+        if name in self._bits:
+            return self.engine.bits[self._bits[name]].level
+        if name in self._positions:
+            position = self.engine.positions[self._positions[name]]
+            return position.count_at(self.engine.tick)
+        block, field = self._find(name)
+        if field in block.read_fields:
+            return block.read(field)
+        return self.values[name]
 
     def count_changes(self, name: str) -> int:
         """How often a bit or a position changed so far."""
-        return self.changes.get(name, 0)
+        self.settle()
+        if name in self._bits:
+            return self.engine.bit_changes[self._bits[name]]
+        return self.engine.position_changes[self._positions[name]]
+
+    def _find(self, name: str) -> tuple[Block, str]:
+        """The block, and the rest of a name."""
+        block, _, field = name.partition(".")
+        return self.blocks[block], field
+
+
+def _passive(name: str, kind: str, catalogue: Catalogue) -> Sink:
+    """A block that does nothing, with all the connections that it has."""
+    fields = catalogue.blocks[kind].fields.values()
+    block = Sink(name)
+    block.bit_inputs = tuple(f.name for f in fields if f.type == "bit_mux")
+    block.position_inputs = tuple(f.name for f in fields if f.type == "pos_mux")
+    block.bit_outputs = tuple(f.name for f in fields if f.type == "bit_out")
+    block.position_outputs = tuple(f.name for f in fields if f.type == "pos_out")
+    return block

@@ -123,7 +123,9 @@ class TableField(Field):
             self.words = words
             if words:
                 self.mode = "FIXED"
-            self.around.registers.write_table(self.name, words, more=False)
+            self.around.registers.write_table(
+                self.name, words, more=False, stream=False
+            )
         self.changed = self.around.journal.mark()
 
     def check_size(self, words: list[int], queued: int) -> None:
@@ -142,4 +144,4 @@ class TableField(Field):
         else:
             self.mode = "STREAMING"
             self.words = []
-            registers.write_table(self.name, words, more=not last)
+            registers.write_table(self.name, words, more=not last, stream=True)
