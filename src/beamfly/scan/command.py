@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Number, Real
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from beamfly.errors import BadValue
 from beamfly.scan.values import parse_value
@@ -62,8 +62,9 @@ def _desired_text(value: Any, dialect: str) -> str:
     """A client writes texts bare, as scripts rely on "10" being compared as 10."""
     if isinstance(value, bool):
         return number_text(int(value), dialect)
-    if dialect == CLIENT and isinstance(value, str):
-        return value
+    bare = str if dialect == CLIENT else Listed
+    if isinstance(value, bare):
+        return str(value)
     return quoted_value_text(value, dialect)
 
 
@@ -81,6 +82,21 @@ ARGUMENTS = list_kind("argument")
 def literal(value: Any) -> str:
     """A value as a script writes it: quotes around texts only."""
     return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+class Listed(str):
+    """The values of `in` and `not in`: a list with commas, never taken for a number."""
+
+    __slots__ = ()
+
+
+def listed(value: Any) -> Listed:
+    """What `in` compares with: a text as it is, a list with quotes and commas."""
+    if isinstance(value, str):
+        return Listed(value)
+    if not isinstance(value, (list, tuple)):
+        return Listed(value)
+    return Listed(",".join(f'"{item}"' for item in cast(list[Any], value)))
 
 
 def plain_number(value: Any, what: str) -> Any:

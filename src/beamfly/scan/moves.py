@@ -1,7 +1,8 @@
 """Commands that write a device, or wait for one: `Set` and `Wait`."""
 
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from beamfly.scan.command import (
     COMPARISON,
@@ -9,16 +10,18 @@ from beamfly.scan.command import (
     DESIRED,
     VALUE,
     Handler,
+    Listed,
     XmlCommand,
     device_name,
     handler_text,
     known_comparison,
+    listed,
     literal,
     plain_number,
     plain_value,
 )
 from beamfly.scan.values import Scalar
-from beamfly.scan.xmltext import FLAG, NAME, NUMBER, Child, given, positive
+from beamfly.scan.xmltext import FLAG, NAME, NUMBER, Child, child_text, given, positive
 
 
 def _waits(command: Any) -> bool:
@@ -223,7 +226,7 @@ class Wait(XmlCommand, tag="wait"):
         errhandler: str | None = None,
     ):
         self.device = device_name(device)
-        self.value = plain_value(value)
+        self.value = value
         self.errhandler = errhandler
         self.setComparison(comparison)
         self.setTolerance(tolerance)
@@ -236,6 +239,20 @@ class Wait(XmlCommand, tag="wait"):
     def setComparison(self, comparison: str) -> None:  # noqa: N802
         """Change how device and value are compared; BadValue if that is unknown."""
         self.comparison = known_comparison(comparison, tuple(COMPARISONS))
+        self.settle()
+
+    def settle(self) -> None:
+        """Lists stay as they are written, other values are numbers or texts."""
+        inside = self.comparison in ("in", "not in")
+        self.value = listed(self.value) if inside else plain_value(self.value)
+
+    @classmethod
+    def from_xml(cls, element: ET.Element) -> Self:
+        """The command in an element."""
+        command = super().from_xml(element)
+        if isinstance(command.value, Listed):
+            command.value = Listed((child_text(element, "value") or "").strip())
+        return command
 
     def setTolerance(self, tolerance: float) -> None:  # noqa: N802
         """Change how far a number may be off."""

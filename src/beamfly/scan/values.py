@@ -125,8 +125,7 @@ def clock_text(seconds: float) -> str:
 
 def whole_clock_text(seconds: float) -> str:
     """A duration as `HH:MM:SS`, fractions dropped."""
-    # 81.99999999999997 is 82 that went through a sum of tenths
-    whole = int(seconds + 1e-9)
+    whole = int(seconds)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 

@@ -221,7 +221,8 @@ def fields_of(kind: Any, element: ET.Element) -> dict[str, Any]:
         if found is None and entry.required:
             raise BadValue(f"Missing '{entry.tag}' in <{element.tag}>")
         blank = found is None or (not len(found) and not (found.text or "").strip())
-        if found is None or (blank and entry.kind in (NUMBER, FLAG)):
+        unsaid = entry.kind in (NUMBER, FLAG) or entry.missing is None
+        if found is None or (blank and unsaid):
             values[name] = copy(entry.missing)
         else:
             try:

@@ -1,0 +1,160 @@
+"""Documents that a scan server sends: XML as display clients know it, JSON, pages."""
+
+import html
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+from xml.sax.saxutils import escape
+
+from beamfly.scan.info import DeviceInfo, ScanInfo, ServerInfo
+from beamfly.scan.rest import HttpReply
+from beamfly.scan.simulation import Simulated
+from beamfly.scan.store import Row
+from beamfly.scan.values import java_double, parse_reading, printable
+from beamfly.scan.xmltext import document
+
+XML = "text/xml"
+XML_UTF8 = "text/xml;charset=utf-8"
+HTML = "text/html;charset=utf-8"
+JSON = "application/json"
+
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+def xml_reply(text: str, status: int = 200, kind: str = XML) -> HttpReply:
+    """A document."""
+    return HttpReply(status, text.encode("utf-8"), kind)
+
+
+def scan_document(info: ScanInfo) -> str:
+    """One scan."""
+    return document(info.to_xml())
+
+
+def scans_document(infos: Iterable[ScanInfo]) -> str:
+    """All scans, in the order given."""
+    root = ET.Element("scans")
+    root.extend(info.to_xml() for info in infos)
+    return document(root)
+
+
+def devices_document(devices: Iterable[DeviceInfo]) -> str:
+    """Devices of a scan."""
+    root = ET.Element("devices")
+    root.extend(device.to_xml() for device in devices)
+    return document(root)
+
+
+def server_info_document(info: ServerInfo) -> str:
+    """The server itself."""
+    return document(info.to_xml())
+
+
+def serial_document(serial: int) -> str:
+    """The serial of the latest sample."""
+    return f"<serial>{serial}</serial>\n"
+
+
+def id_document(number: int) -> str:
+    """The id of a scan that was submitted."""
+    return f"<id>{number}</id>\n"
+
+
+def data_document(rows: Sequence[Row]) -> str:
+    """Samples, which come by device.
+
+    Written by hand, as a tree of 100 000 elements takes a second to build.
+    """
+    parts = [_HEAD, "<data>"]
+    for device, samples in groupby(rows, key=lambda row: row[0]):
+        name = escape(printable(device))
+        parts.append(f"\n  <device>\n    <name>{name}</name>\n    <samples>\n")
+        parts.extend(
+            f'      <sample id="{serial}">\n        <time>{time}</time>\n'
+            f"        <value>{escape(printable(text))}</value>\n      </sample>\n"
+            for _, serial, time, text in samples
+        )
+        parts.append("    </samples>\n  </device>")
+    parts.append("\n</data>\n" if rows else "</data>\n")
+    return "".join(parts)
+
+
+def simulation_document(simulated: Simulated) -> str:
+    """What a scan would do."""
+    text = printable(simulated.text).replace("]]>", "]]]]><![CDATA[>")
+    seconds = java_double(simulated.seconds)
+    return (
+        f"<simulation>\n  <log><![CDATA[{text}]]>\n  </log>\n"
+        f"  <seconds>{seconds}</seconds>\n</simulation>\n"
+    )
+
+
+def error_document(message: str, reason: str) -> str:
+    """Why a submission was refused."""
+    said, why = (escape(printable(text)) for text in (message, reason))
+    return f"<error>\n<message>{said}</message>\n<trace>\n{why}\n</trace>\n</error>\n"
+
+
+def refusal(message: str) -> str:
+    """Why a change was refused."""
+    return f"<error>\n<message>{escape(printable(message))}</message>\n</error>\n"
+
+
+def error_page(status: int, path: str, message: str) -> HttpReply:
+    """A page that says what is wrong."""
+    said, where = html.escape(printable(message)), html.escape(printable(path))
+    text = (
+        f"<html>\n<head>\n<title>Error {status} {said}</title>\n</head>\n"
+        f"<body><h2>HTTP ERROR {status} {said}</h2>\n<table>\n"
+        f"<tr><th>URI:</th><td>{where}</td></tr>\n"
+        f"<tr><th>STATUS:</th><td>{status}</td></tr>\n"
+        f"<tr><th>MESSAGE:</th><td>{said}</td></tr>\n</table>\n</body>\n</html>\n"
+    )
+    return HttpReply(status, text.encode("utf-8"), HTML)
+
+
+def index_page(info: ServerInfo, infos: Iterable[ScanInfo]) -> HttpReply:
+    """All scans, for a browser."""
+    rows = "\n".join(
+        f"<tr><td>{scan.id}</td><td>{html.escape(scan.name)}</td>"
+        f"<td>{scan.state}</td><td>{scan.percentage()} %</td>"
+        f"<td>{html.escape(scan.error or scan.command or '')}</td></tr>"
+        for scan in infos
+    )
+    text = (
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset='UTF-8'>\n"
+        "<meta http-equiv='refresh' content='2'>\n<title>Scan server</title>\n"
+        "</head>\n<body>\n<h1>Scan server</h1>\n"
+        f"<p>{html.escape(info.implementation)}</p>\n<table>\n<tr><th>Id</th>"
+        "<th>Name</th><th>State</th><th>Done</th><th>Command or error</th></tr>\n"
+        f"{rows}\n</table>\n</body>\n</html>\n"
+    )
+    return HttpReply(200, text.encode("utf-8"), HTML)
+
+
+def json_reply(value: Any) -> HttpReply:
+    """A value as JSON."""
+    return HttpReply(200, json.dumps(value).encode("utf-8"), JSON)
+
+
+def info_json(info: ScanInfo) -> dict[str, Any]:
+    """A scan as JSON: the fields of `ScanInfo`, and `percentage`."""
+    return {**asdict(info), "percentage": info.percentage()}
+
+
+def data_json(rows: Iterable[Row]) -> dict[str, dict[str, list[Any]]]:
+    """Samples as JSON: `id`, `time` and `value` by device.
+
+    Numbers that JSON has no words for stay texts.
+    """
+    data: dict[str, dict[str, list[Any]]] = {}
+    for device, serial, time, text in rows:
+        samples = data.setdefault(device, {"id": [], "time": [], "value": []})
+        samples["id"].append(serial)
+        samples["time"].append(time)
+        wordless = text.lstrip("-") in ("NaN", "Infinity")
+        samples["value"].append(text if wordless else parse_reading(text))
+    return data

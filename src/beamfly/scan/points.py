@@ -1,0 +1,78 @@
+"""Where a loop goes: every position, exactly, and how many there are."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from beamfly.errors import BadValue
+from beamfly.scan.actions import Log
+from beamfly.scan.command import Command
+from beamfly.scan.containers import Container, Loop
+
+_NEARLY = 1e-9
+
+
+def _steps(start: float, end: float, step: float) -> int:
+    """How many steps lead from one end to the other, the last one maybe shorter."""
+    if not all(math.isfinite(number) for number in (start, end, step)):
+        raise BadValue(f"A loop from {start} to {end} in steps of {step} never ends")
+    exact = abs(end - start) / abs(step or 1.0)
+    near = round(exact)
+    # (1.1 - 1) / 0.1 is a hair above 1, and one step is meant
+    if abs(exact - near) <= _NEARLY * max(1.0, exact):
+        return near or int(start != end)
+    return math.ceil(exact)
+
+
+def count_loop(start: float, end: float, step: float) -> int:
+    """How many positions a loop has; BadValue if they are not finite."""
+    return _steps(start, end, step) + 1
+
+
+def alternates(start: float, end: float, step: float) -> bool:
+    """Whether a loop turns round each time it is executed: the step leads away."""
+    return (start <= end and step < 0) or (start >= end and step > 0)
+
+
+def loop_points(
+    start: float, end: float, step: float, execution: int = 0
+) -> Iterator[float]:
+    """The positions of a loop, both ends included, none of them twice.
+
+    Args:
+        start: one end.
+        end: the other end.
+        step: distance; its sign tells where the first execution starts, 0 is 1.
+        execution: how often the same loop was executed before.
+
+    Raises:
+        BadValue: the positions are not finite.
+    """
+    steps = _steps(start, end, step)
+    step = step or 1.0
+    turned = alternates(start, end, step) and execution % 2 == 1
+    upwards = (step > 0) != turned
+    low, high = float(min(start, end)), float(max(start, end))
+    first, last = (low, high) if upwards else (high, low)
+    size = abs(step) if upwards else -abs(step)
+    for index in range(steps):
+        yield first + index * size
+    yield last
+
+
+def count_logs(commands: Iterable[Command]) -> int:
+    """How many times commands log, if no `If` is skipped and nothing fails.
+
+    Included files and scripts are not known here and count as nothing.
+    """
+    total = 0
+    for command in commands:
+        if isinstance(command, Log):
+            total += 1
+        elif isinstance(command, Container):
+            body = count_logs(cast(Iterable[Any], command.body))
+            times = 1
+            if isinstance(command, Loop):
+                times = count_loop(command.start, command.end, command.step)
+            total += times * body
+    return total
