@@ -1,1 +1,139 @@
-"""Placeholder."""
+"""EPICS Channel Access without libca.
+
+`caget`, `caput`, `camonitor`, `connect` and `cainfo` are coroutines for asyncio;
+`beamfly.ca.asyncio.Client` is the same without a cache per event loop;
+`beamfly.ca.blocking` is for scripts and threads; `beamfly.ca.client` is the protocol
+without input and output. Names are imported when they are first used, so that this
+package costs nothing to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beamfly.ca.asyncio import Channel, Client
+    from beamfly.ca.catools import (
+        CAInfo,
+        ChannelInfo,
+        caget,
+        cainfo,
+        camonitor,
+        caput,
+        connect,
+        get_channel_infos,
+        run,
+    )
+    from beamfly.ca.config import Config
+    from beamfly.ca.dbr_names import (
+        DBE_ALARM,
+        DBE_LOG,
+        DBE_PROPERTY,
+        DBE_VALUE,
+        DBR_CHAR,
+        DBR_CHAR_BYTES,
+        DBR_CHAR_STR,
+        DBR_CHAR_UNICODE,
+        DBR_CLASS_NAME,
+        DBR_DOUBLE,
+        DBR_ENUM,
+        DBR_ENUM_STR,
+        DBR_FLOAT,
+        DBR_LONG,
+        DBR_PUT_ACKS,
+        DBR_PUT_ACKT,
+        DBR_SHORT,
+        DBR_STRING,
+        DBR_STSACK_STRING,
+        FORMAT_CTRL,
+        FORMAT_RAW,
+        FORMAT_TIME,
+        ca_extra_fields,
+    )
+    from beamfly.ca.default_client import get_channel, purge_channel_caches
+    from beamfly.ca.monitors import Subscription
+    from beamfly.ca.nothing import CANothing
+    from beamfly.ca.values import ca_array, ca_bytes, ca_float, ca_int, ca_str
+
+_HOMES = {
+    "beamfly.ca.asyncio": ("Channel", "Client"),
+    "beamfly.ca.catools": (
+        *("CAInfo", "ChannelInfo", "caget", "cainfo", "camonitor", "caput"),
+        *("connect", "get_channel_infos", "run"),
+    ),
+    "beamfly.ca.config": ("Config",),
+    "beamfly.ca.dbr_names": (
+        *("DBE_ALARM", "DBE_LOG", "DBE_PROPERTY", "DBE_VALUE", "DBR_CHAR"),
+        *("DBR_CHAR_BYTES", "DBR_CHAR_STR", "DBR_CHAR_UNICODE", "DBR_CLASS_NAME"),
+        *("DBR_DOUBLE", "DBR_ENUM", "DBR_ENUM_STR", "DBR_FLOAT", "DBR_LONG"),
+        *("DBR_PUT_ACKS", "DBR_PUT_ACKT", "DBR_SHORT", "DBR_STRING"),
+        *("DBR_STSACK_STRING", "FORMAT_CTRL", "FORMAT_RAW", "FORMAT_TIME"),
+        "ca_extra_fields",
+    ),
+    "beamfly.ca.default_client": ("get_channel", "purge_channel_caches"),
+    "beamfly.ca.monitors": ("Subscription",),
+    "beamfly.ca.nothing": ("CANothing",),
+    "beamfly.ca.values": ("ca_array", "ca_bytes", "ca_float", "ca_int", "ca_str"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = [
+    "DBE_ALARM",
+    "DBE_LOG",
+    "DBE_PROPERTY",
+    "DBE_VALUE",
+    "DBR_CHAR",
+    "DBR_CHAR_BYTES",
+    "DBR_CHAR_STR",
+    "DBR_CHAR_UNICODE",
+    "DBR_CLASS_NAME",
+    "DBR_DOUBLE",
+    "DBR_ENUM",
+    "DBR_ENUM_STR",
+    "DBR_FLOAT",
+    "DBR_LONG",
+    "DBR_PUT_ACKS",
+    "DBR_PUT_ACKT",
+    "DBR_SHORT",
+    "DBR_STRING",
+    "DBR_STSACK_STRING",
+    "FORMAT_CTRL",
+    "FORMAT_RAW",
+    "FORMAT_TIME",
+    "CAInfo",
+    "CANothing",
+    "Channel",
+    "ChannelInfo",
+    "Client",
+    "Config",
+    "Subscription",
+    "ca_array",
+    "ca_bytes",
+    "ca_extra_fields",
+    "ca_float",
+    "ca_int",
+    "ca_str",
+    "caget",
+    "cainfo",
+    "camonitor",
+    "caput",
+    "connect",
+    "get_channel",
+    "get_channel_infos",
+    "purge_channel_caches",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from the module that has it."""
+    home = _HOME.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """All names, imported or not."""
+    return sorted({*globals(), *_HOME})

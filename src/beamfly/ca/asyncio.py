@@ -155,7 +155,7 @@ class Client:
         self._guard = self._close_with_the_loop()
         with contextlib.suppress(StopIteration):
             self._guard.__anext__().send(None)
-        self._pump_soon()
+        self.pump_soon()
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,7 +174,7 @@ class Client:
             msg = f"the client is closed; {name} is not looked for"
             raise CADisconnected(msg, name=name, status=192)
         channel = Channel(self, self.core.channel(name, priority))
-        self._pump_soon()
+        self.pump_soon()
         return channel
 
     async def connect(
@@ -330,9 +330,10 @@ class Client:
     def gone(self, circuit: ClientCircuit) -> None:
         """A connection is closed."""
         self._wires.pop(circuit, None)
-        self._pump_soon()
+        self.pump_soon()
 
-    def _pump_soon(self) -> None:
+    def pump_soon(self) -> None:
+        """Pump in the next turn of the loop."""
         if not self._pump_due and not self.closed:
             self._pump_due = True
             self.loop.call_soon(self.pump)

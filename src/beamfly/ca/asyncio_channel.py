@@ -92,7 +92,8 @@ class Channel:
 
     def __init__(self, client: "Client", core: CoreChannel) -> None:
         """Wrap a channel; `Client.channel` does this."""
-        self._client = client
+        self.client = client
+        """Whose channel it is."""
         self.core = core
         """What the client core keeps for it."""
         self._waiting: list[asyncio.Future[None]] = []
@@ -138,7 +139,7 @@ class Channel:
 
     def close(self) -> None:
         """Give it up for good."""
-        self._client.close_channel(self.core)
+        self.client.close_channel(self.core)
 
     # ---- connection
 
@@ -146,7 +147,7 @@ class Channel:
         """Return when it is connected; CATimeout after so many seconds."""
         if self.core.link is not None:
             return
-        future: asyncio.Future[None] = self._client.loop.create_future()
+        future: asyncio.Future[None] = self.client.loop.create_future()
         self._waiting.append(future)
         try:
             async with asyncio.timeout(timeout):
@@ -214,7 +215,7 @@ class Channel:
         link, circuit = core.link, core.circuit
         if link is None or circuit is None:
             return self._read_later(dbr, family, count, timeout, make)
-        client = self._client
+        client = self.client
         future: asyncio.Future[Any] = client.loop.create_future()
         deadline = NEVER if timeout is None else client.loop.time() + timeout
         if dbr is None:
@@ -239,11 +240,11 @@ class Channel:
 
     async def _connect_within(self, timeout: float | None) -> float | None:
         """Connect; the seconds that are left."""
-        start = self._client.loop.time()
+        start = self.client.loop.time()
         await self.wait_connected(timeout)
         if timeout is None:
             return None
-        return max(0.0, start + timeout - self._client.loop.time())
+        return max(0.0, start + timeout - self.client.loop.time())
 
     # ---- writing
 
@@ -272,7 +273,7 @@ class Channel:
         if dbr is None:
             dbr = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)
         count, data = pack(dbr, value)
-        client = self._client
+        client = self.client
         if not wait:
             circuit.write(core, dbr, count, data)
             client.sent(circuit, NEVER)
@@ -318,8 +319,8 @@ class Channel:
             return promote(base, Family.TIME), count
 
         monitor = Monitor(
-            self.core, choose, mask, callback, on_error or self._client.log_error
+            self.core, choose, mask, callback, on_error or self.client.log_error
         )
-        self._client.core.monitor(monitor)
-        self._client.flush(self.core)
-        return Subscription(self._client, monitor)
+        self.client.core.monitor(monitor)
+        self.client.flush(self.core)
+        return Subscription(self.client, monitor)

@@ -268,3 +268,16 @@ def padded(size: int) -> int:
 def text(raw: bytes) -> bytes:
     """A C string: what stands before the first NUL; the rest is garbage."""
     return raw.partition(b"\0")[0]
+
+
+def __getattr__(name: str) -> Any:
+    """DBR_* and FORMAT_* numbers, and types of values, under the names of old."""
+    if name.startswith(("DBR_", "FORMAT_", "ca_", "InvalidDatatype")):
+        from importlib import import_module
+
+        for home in ("dbr_names", "values", "datatypes"):
+            module = import_module(f"beamfly.ca.{home}")
+            if name in vars(module):
+                return vars(module)[name]
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

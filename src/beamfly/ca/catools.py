@@ -1,0 +1,320 @@
+"""caget, caput, camonitor, connect, cainfo as coroutines.
+
+```python
+value = await caget("BL:TEMPERATURE")
+await caput("BL:MOTOR", 3.5, wait=True)
+subscription = camonitor("BL:TEMPERATURE", print)
+```
+
+All take one PV or a list of PVs. Every event loop has connections of its own, which are
+made when they are needed and closed with the loop.
+"""
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, overload
+
+from beamfly.ca import dbr_names as names
+from beamfly.ca.asyncio_channel import FutureRequest
+from beamfly.ca.cadef import CAException
+from beamfly.ca.channel_info import (
+    CAInfo,
+    ChannelInfo,
+    cainfo,
+    connect,
+    get_channel_infos,
+)
+from beamfly.ca.datatypes import plan_read, plan_write
+from beamfly.ca.default_client import get_channel
+from beamfly.ca.message import Access
+from beamfly.ca.monitors import Subscription
+from beamfly.ca.nothing import CANothing
+from beamfly.ca.operations import DEFAULT_TIMEOUT, Pvs, connected, operate
+from beamfly.ca.pending import NEVER
+from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
+from beamfly.errors import BadValue
+
+__all__ = [
+    "CAInfo",
+    "CANothing",
+    "ChannelInfo",
+    "Subscription",
+    "caget",
+    "cainfo",
+    "camonitor",
+    "caput",
+    "connect",
+    "get_channel_infos",
+    "run",
+]
+
+
+# ---- caget
+
+
+@overload
+async def caget(
+    pv: str,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> Any: ...
+
+
+@overload
+async def caget(
+    pv: Pvs,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> list[Any]: ...
+
+
+async def caget(
+    pv: str | Pvs,
+    datatype: names.Datatype = None,
+    format: names.Format = names.FORMAT_RAW,
+    count: names.Count = 0,
+    *,
+    timeout: names.Timeout = DEFAULT_TIMEOUT,
+    throw: bool = True,
+) -> Any:
+    """Read one PV, or several in parallel.
+
+    Args:
+        pv: Name, or list or tuple of names.
+        datatype: None for the native type, one of DBR_*, a Python or numpy type.
+        format: FORMAT_RAW, FORMAT_TIME or FORMAT_CTRL: which attributes come along.
+        count: 0: as many elements as there are; -1: as many as there can be.
+        timeout: Seconds, (time.time() of the end,), or None; for all PVs together.
+        throw: Whether failures are raised; else they take the place of values.
+
+    Returns:
+        An augmented value, see `beamfly.ca.values`, or a list of them.
+    """
+
+    def start(name: str, end: float) -> Awaitable[Any]:
+        return _get(name, datatype, format, count, end)
+
+    return await operate(pv, start, timeout, throw)
+
+
+async def _get_later(
+    name: str, datatype: Any, format: int, count: int, end: float
+) -> Any:
+    """Connect first."""
+    await connected(get_channel(name), end)
+    return await _get(name, datatype, format, count, end)
+
+
+def _get(
+    name: str, datatype: Any, format: int, count: int, end: float
+) -> Awaitable[Any]:
+    """Ask at once if the channel is connected."""
+    channel = get_channel(name)
+    core = channel.core
+    circuit = core.circuit
+    if core.link is None or circuit is None:
+        return _get_later(name, datatype, format, count, end)
+    if not core.link.rights & Access.READ:
+        raise CAException(ECA_NORDACCESS, "ca_array_get_callback", name)
+    plan = plan_read(core, datatype, format, count)
+    future: asyncio.Future[Any] = channel.client.loop.create_future()
+    request = FutureRequest(core, end, future, plan.convert)
+    circuit.read(core, plan.code, plan.count, request)
+    channel.client.sent(circuit, end)
+    return future
+
+
+# ---- caput
+
+
+async def caput(
+    pv: str | Pvs,
+    value: Any = None,
+    *args: Any,
+    timeout: names.Timeout = DEFAULT_TIMEOUT,
+    throw: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """Write one PV, or several.
+
+    For one PV: `caput(pv, value, datatype=None, wait=False)`. For several:
+    `caput(pvs, values, repeat_value=False, datatype=None, wait=False)`, where one value
+    for all is a scalar, a str, or anything with repeat_value=True. Puts to connected
+    channels are on their way, in the order of the calls, before this suspends.
+
+    Args:
+        pv: Name, or list or tuple of names.
+        value: Number, text, bytes, sequence or array of one dimension.
+        args: datatype and wait, or repeat_value, datatype and wait.
+        timeout: Seconds, (time.time() of the end,), or None; for all PVs together.
+        throw: Whether failures are raised; else they take the place of results.
+        kwargs: As args, by name. With wait=True it returns when the server has
+            finished processing.
+
+    Returns:
+        A `CANothing` that is true, or a list of them.
+    """
+    if "values" in kwargs:
+        value = kwargs.pop("values")
+    if isinstance(pv, str):
+        datatype, wait = _arguments(args, kwargs, datatype=None, wait=False)
+        given = {pv: [value]}
+    else:
+        repeat, datatype, wait = _arguments(
+            args, kwargs, repeat_value=False, datatype=None, wait=False
+        )
+        given: dict[str, list[Any]] = {}
+        for name, one in zip(pv, _spread(pv, value, repeat), strict=True):
+            given.setdefault(name, []).append(one)
+
+    def start(name: str, end: float) -> Awaitable[Any]:
+        return _put(name, given[name].pop(0), datatype, wait, end)
+
+    return await operate(pv, start, timeout, throw)
+
+
+def _arguments(
+    args: tuple[Any, ...], kwargs: dict[str, Any], **defaults: Any
+) -> list[Any]:
+    """Positional and named arguments in the order of their defaults."""
+    unknown = set(kwargs) - set(defaults)
+    if unknown or len(args) > len(defaults):
+        msg = f"caput takes {', '.join(defaults)}, not {', '.join(unknown) or args}"
+        raise TypeError(msg)
+    named = dict(zip(defaults, args, strict=False))
+    return list((defaults | kwargs | named).values())
+
+
+def _spread(pvs: Pvs, values: Any, repeat: bool) -> list[Any]:
+    """One value for each PV."""
+    if not repeat and not isinstance(values, str):
+        try:
+            values = list(values)
+        except TypeError:
+            repeat = True
+    if repeat or isinstance(values, str):
+        return [values] * len(pvs)
+    if len(values) != len(pvs):
+        msg = (
+            f"PV and value lists must match in length, not {len(pvs)} and "
+            f"{len(values)}; nothing was written"
+        )
+        raise BadValue(msg)
+    return values
+
+
+async def _put_later(
+    name: str, value: Any, datatype: Any, wait: bool, end: float
+) -> Any:
+    """Connect first."""
+    await connected(get_channel(name), end)
+    return await _put(name, value, datatype, wait, end)
+
+
+def _put(
+    name: str, value: Any, datatype: Any, wait: bool, end: float
+) -> Awaitable[Any]:
+    """Write at once if the channel is connected."""
+    channel = get_channel(name)
+    core, client = channel.core, channel.client
+    circuit = core.circuit
+    if core.link is None or circuit is None:
+        return _put_later(name, value, datatype, wait, end)
+    if not core.link.rights & Access.WRITE:
+        function = "ca_array_put_callback" if wait else "ca_array_put"
+        raise CAException(ECA_NOWTACCESS, function, name)
+    code, count, data = plan_write(core, datatype, value)
+    future: asyncio.Future[Any] = client.loop.create_future()
+    if wait:
+        request = FutureRequest(core, end, future, lambda: CANothing(name))
+        circuit.write_notify(core, code, count, data, request)
+    else:
+        circuit.write(core, code, count, data)
+        future.set_result(CANothing(name))
+    client.sent(circuit, end if wait else NEVER)
+    return future
+
+
+# ---- camonitor
+
+
+@overload
+def camonitor(
+    pv: str,
+    callback: Callable[[Any], Any],
+    events: names.Dbe = ...,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    all_updates: bool = ...,
+    notify_disconnect: bool = ...,
+    connect_timeout: names.Timeout = ...,
+) -> Subscription: ...
+
+
+@overload
+def camonitor(
+    pv: Pvs,
+    callback: Callable[[Any, int], Any],
+    events: names.Dbe = ...,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    all_updates: bool = ...,
+    notify_disconnect: bool = ...,
+    connect_timeout: names.Timeout = ...,
+) -> list[Subscription]: ...
+
+
+def camonitor(
+    pv: str | Pvs, callback: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    """Be called with an augmented value whenever a PV changes; needs a running loop.
+
+    Args:
+        pv: Name, or list or tuple of names.
+        callback: `callback(value)`, for a list `callback(value, index)`; may be async.
+            When it raises, the traceback is printed and the subscription closed.
+        args: By position, in this order: events (sum of DBE_*, None by format),
+            datatype, format and count (as for `caget`), all_updates (False: updates
+            that come while a callback is due or running are merged into the newest),
+            notify_disconnect (whether a `CANothing` is delivered when the PV goes
+            away), connect_timeout (after which a `CANothing` is delivered).
+        kwargs: The same by name.
+
+    Returns:
+        A `Subscription`, or a list of them.
+    """
+    if isinstance(pv, str):
+        return Subscription(pv, callback, *args, **kwargs)
+
+    def indexed(index: int) -> Callable[[Any], Any]:
+        return lambda value: callback(value, index)
+
+    return [
+        Subscription(name, indexed(index), *args, **kwargs)
+        for index, name in enumerate(pv)
+    ]
+
+
+def run(coro: Coroutine[Any, Any, Any], forever: bool = False) -> Any:
+    """Run a coroutine in a loop of its own; use asyncio.run instead."""
+    msg = "beamfly.ca.run is deprecated, please use asyncio.run instead"
+    warnings.warn(msg, DeprecationWarning, stacklevel=2)
+    if not forever:
+        return asyncio.run(coro)
+
+    async def main() -> None:
+        await coro
+        await asyncio.Event().wait()
+
+    return asyncio.run(main())

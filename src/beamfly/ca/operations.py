@@ -1,0 +1,90 @@
+"""One operation or several, with one end and one way to fail, for `catools`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from beamfly.ca import dbr_names as names
+from beamfly.ca.cadef import CAException
+from beamfly.ca.default_client import CachedChannel
+from beamfly.ca.monitors import seconds_left
+from beamfly.ca.nothing import CANothing
+from beamfly.ca.pending import NEVER
+from beamfly.ca.status import ECA_TIMEOUT
+from beamfly.errors import CADisconnected, CARefused, CATimeout
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that operations take at most unless told otherwise."""
+Pvs = list[str] | tuple[str, ...]
+
+
+async def connected(channel: CachedChannel, end: float) -> None:
+    """Wait for a connection until a time of the loop."""
+    left = None if end == NEVER else max(0.0, end - channel.client.loop.time())
+    await channel.wait_connected(left)
+
+
+async def operate(
+    pv: str | Pvs,
+    start: Callable[[str, float], Awaitable[Any]],
+    timeout: names.Timeout,
+    throw: bool,
+) -> Any:
+    """Do something to one PV or to several, with one common end."""
+    left = seconds_left(timeout)
+    end = NEVER if left is None else asyncio.get_running_loop().time() + left
+    if isinstance(pv, str):
+        return await _settle(pv, start, end, throw)
+    if not throw:
+        return await asyncio.gather(*(_settle(name, start, end, False) for name in pv))
+    return await _all(pv, start, end)
+
+
+async def _settle(
+    name: str, start: Callable[[str, float], Awaitable[Any]], end: float, throw: bool
+) -> Any:
+    """One operation, its failure as CANothing."""
+    try:
+        return await start(name, end)
+    except CAException as error:
+        if throw:
+            raise
+        return CANothing(name, error.status)
+    except (CATimeout, CARefused, CADisconnected) as error:
+        nothing = CANothing(name, error.status)
+        if throw:
+            raise nothing from error
+        return nothing
+
+
+async def _all(
+    pvs: Pvs, start: Callable[[str, float], Awaitable[Any]], end: float
+) -> list[Any]:
+    """All operations at once; the first failure is raised, the rest given up."""
+    waiting: list[asyncio.Future[Any]] = []
+    name = ""
+    try:
+        for name in pvs:
+            waiting.append(asyncio.ensure_future(start(name, end)))
+        results: list[Any] = []
+        for one, future in zip(pvs, waiting, strict=True):
+            name = one
+            results.append(await future)
+        return results
+    except CATimeout as error:
+        raise CANothing("Multiple PVs", ECA_TIMEOUT) from error
+    except CAException:
+        raise
+    except (CARefused, CADisconnected) as error:
+        raise CANothing(name, error.status) from error
+    finally:
+        _give_up(waiting)
+
+
+def _give_up(waiting: Sequence["asyncio.Future[Any]"]) -> None:
+    """Nobody waits for these any more; their errors are known already."""
+    for future in waiting:
+        if not future.done():
+            future.cancel()
+        elif not future.cancelled():
+            future.exception()

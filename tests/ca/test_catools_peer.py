@@ -1,0 +1,425 @@
+"""caget and its relatives against a genuine C IOC."""
+
+import asyncio
+import gc
+import threading
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beamfly import ca
+from beamfly.ca import (
+    CANothing,
+    caget,
+    cainfo,
+    camonitor,
+    caput,
+    connect,
+    purge_channel_caches,
+)
+from beamfly.ca.cadef import CAException
+from beamfly.ca.datatypes import InvalidDatatype
+from beamfly.errors import BadValue, CAError
+
+from .c_ioc import CIoc
+
+pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("ioc")]
+T = 5.0
+
+
+async def until(predicate: Any, seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not predicate():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.01)
+
+
+async def test_scalars_and_their_types() -> None:
+    await caput("T:ao", 1.5, wait=True)
+    await caput("T:long", 7, wait=True)
+    await caput("T:enum", 2, wait=True)
+    await caput("T:string", "hello", wait=True)
+    values = await caget(["T:ao", "T:long", "T:enum", "T:string"])
+    assert values == [1.5, 7, 2, "hello"]
+    assert [type(value).__name__ for value in values] == [
+        *("ca_float", "ca_int", "ca_int", "ca_str")
+    ]
+    assert [value.datatype for value in values] == [6, 5, 3, 0]
+    assert all(value.ok and value.element_count == 1 for value in values)
+    assert [type(+value) for value in values] == [float, int, int, str]
+    assert not hasattr(values[0], "timestamp")
+
+
+async def test_formats() -> None:
+    await caput("T:ao", 7.5, wait=True)
+    value = await caget("T:ao", format=ca.FORMAT_TIME)
+    assert (value.severity, value.status) == (1, 4)
+    assert value.timestamp == pytest.approx(time.time(), abs=60)
+    assert value.raw_stamp[0] == int(value.timestamp)
+    assert value.datetime.timestamp() == pytest.approx(value.timestamp)
+    value = await caget("T:ao", format=ca.FORMAT_CTRL)
+    assert (value.units, value.precision, value.severity) == ("mm", 3, 1)
+    limits = [
+        *(value.upper_disp_limit, value.lower_disp_limit, value.upper_alarm_limit),
+        *(value.upper_warning_limit, value.lower_warning_limit),
+        *(value.lower_alarm_limit, value.upper_ctrl_limit, value.lower_ctrl_limit),
+    ]
+    assert limits == [10, -10, 8, 7, -7, -8, 9, -9]
+    value = await caget("T:enum", format=ca.FORMAT_CTRL)
+    assert value.enums == ["zero", "one", "two"]
+    value = await caget("T:long", format=ca.FORMAT_CTRL)
+    assert value.units == "µm" and not hasattr(value, "precision")
+    value = await caget("T:string", format=ca.FORMAT_CTRL)
+    assert value == "hello" and value.timestamp > 0
+    with pytest.raises(InvalidDatatype):
+        await caget("T:ao", format=9)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "expected"),
+    [
+        (ca.DBR_STRING, "two"),
+        (ca.DBR_ENUM_STR, "two"),
+        (str, "two"),
+        (bytes, b"two"),
+        (int, 2),
+        (float, 2.0),
+        (np.float32, 2.0),
+        (np.dtype("i2"), 2),
+        (ca.DBR_CLASS_NAME, "mbbo"),
+        (ca.DBR_STSACK_STRING, "two"),
+    ],
+)
+async def test_datatypes(datatype: Any, expected: Any) -> None:
+    await caput("T:enum", 2, wait=True)
+    value = await caget("T:enum", datatype)
+    assert value == expected
+    assert isinstance(value, type(expected))
+
+
+async def test_stsack_has_acknowledgement() -> None:
+    value = await caget("T:ao", ca.DBR_STSACK_STRING)
+    assert value.datatype == 37 and value.ackt in (0, 1) and value.acks >= 0
+    await caput("T:ao", 0, datatype=ca.DBR_PUT_ACKT, wait=True)
+    assert (await caget("T:ao", ca.DBR_STSACK_STRING)).ackt == 0
+    await caput("T:ao", 1, datatype=ca.DBR_PUT_ACKT, wait=True)
+
+
+@pytest.mark.parametrize("datatype", ["g", "complex", 77, [1]])
+async def test_impossible_datatypes(datatype: Any) -> None:
+    with pytest.raises(InvalidDatatype, match="nothing was sent"):
+        await caget("T:ao", datatype)
+
+
+ARRAYS = [
+    ("T:double", np.array([1.5, 2.5])),
+    ("T:float", np.array([1.5, -2.5], "f4")),
+    ("T:longs", np.arange(7, dtype="i4")),
+    ("T:short", np.array([-1], "i2")),
+    ("T:char", np.array([1, 255], "u1")),
+]
+
+
+@pytest.mark.parametrize(("name", "array"), ARRAYS)
+@pytest.mark.parametrize("format", [ca.FORMAT_RAW, ca.FORMAT_TIME, ca.FORMAT_CTRL])
+async def test_arrays(name: str, array: Any, format: Any) -> None:
+    await caput(name, array, wait=True)
+    value = await caget(name, format=format)
+    assert isinstance(value, ca.ca_array)
+    assert value.dtype == array.dtype
+    assert value.tolist() == array.tolist()
+    assert type(+value) is np.ndarray
+    await caput(name, [], wait=True)
+    assert (await caget(name, format=format)).shape == (0,)
+
+
+async def test_counts() -> None:
+    await caput("T:longs", [1, 2, 3], wait=True)
+    assert (await caget("T:longs", count=2)).tolist() == [1, 2]
+    assert len(await caget("T:longs", count=-1)) == 100
+    assert len(await caget("T:longs", count=1000)) == 100
+    one = await caget("T:longs", count=1)
+    assert isinstance(one, ca.ca_array) and one.tolist() == [1]
+
+
+async def test_a_million_elements() -> None:
+    array = np.random.default_rng(1).random(1_000_000)
+    await caput("T:double", array, wait=True, timeout=20)
+    value = await caget("T:double", timeout=20)
+    assert np.array_equal(value, array)
+    await caput("T:double", [1.0], wait=True)
+
+
+async def test_text() -> None:
+    await caput("T:strings", ["a", "µ", ""], wait=True)
+    value = await caget("T:strings")
+    assert value.tolist() == ["a", "µ", ""]
+    long_text = "a long string of more than forty characters, with µ"
+    await caput("T:char", long_text, datatype=ca.DBR_CHAR_STR, wait=True)
+    assert await caget("T:char", ca.DBR_CHAR_STR) == long_text
+    assert await caget("T:char", ca.DBR_CHAR_BYTES) == long_text.encode()
+    assert await caget("T:string.DESC$") == ""
+    with pytest.raises(BadValue, match="holds 39"):
+        await caput("T:string", long_text)
+
+
+async def test_units_that_are_no_utf8() -> None:
+    await caput("T:long.EGU", b"\xb5m", wait=True)
+    value = await caget("T:long", format=ca.FORMAT_CTRL)
+    assert value.units == "\ufffdm"
+    await caput("T:long.EGU", "µm", wait=True)
+
+
+async def test_lists_of_puts() -> None:
+    pvs = ["T:ao", "T:long"]
+    assert all(await caput(pvs, [1, 2], wait=True))
+    assert await caget(pvs) == [1, 2]
+    await caput(pvs, 3, wait=True)
+    assert await caget(pvs) == [3, 3]
+    await caput(pvs, "4", wait=True)
+    await caput(("T:longs", "T:double"), [1, 2], repeat_value=True, wait=True)
+    assert (await caget("T:double")).tolist() == [1, 2]
+    assert await caget(pvs) == [4, 4]
+    with pytest.raises(BadValue, match="must match in length"):
+        await caput(pvs, [1, 2, 3])
+    with pytest.raises(TypeError):
+        await caput("T:ao", 1, unknown=True)
+
+
+async def test_puts_are_in_order_and_do_not_suspend() -> None:
+    await connect("T:long")
+    coroutine = caput("T:long", 41)
+    with pytest.raises(StopIteration) as done:
+        coroutine.send(None)
+    assert done.value.value
+    for value in range(200):
+        await caput("T:long", value)
+    assert await caget("T:long") == 199
+
+
+async def test_waiting_for_processing() -> None:
+    start = time.monotonic()
+    await caput("T:slow.PROC", 1, wait=True)
+    assert time.monotonic() - start > 0.25
+    with pytest.raises(CANothing) as error:
+        await caput("T:slow.PROC", 1, wait=True, timeout=0.05)
+    assert (error.value.errorcode, error.value.name) == (80, "T:slow.PROC")
+    await asyncio.sleep(0.4)
+
+
+async def test_what_is_not_there() -> None:
+    with pytest.raises(CANothing) as error:
+        await caget("T:nothing", timeout=0.1)
+    assert repr(error.value) == "CANothing('T:nothing', 80)"
+    text = "T:nothing: User specified timeout on IO operation expired"
+    assert str(error.value) == text
+    result = await caget("T:nothing", timeout=0.1, throw=False)
+    assert isinstance(result, CANothing) and not result and not result.ok
+    with pytest.raises(CANothing, match="Multiple PVs"):
+        await caget(["T:ao", "T:nothing"], timeout=0.2)
+    good, bad = await caget(["T:ao", "T:nothing"], timeout=0.2, throw=False)
+    assert good.ok and bad.errorcode == 80
+    with pytest.raises(CAError):
+        await caget("T:nothing", timeout=(time.time() + 0.1,))
+    with pytest.raises(CANothing):
+        await caput("T:nothing", 1, timeout=0.1)
+    with pytest.raises(CANothing):
+        await connect("T:nothing", timeout=0)
+
+
+async def test_refused_puts() -> None:
+    with pytest.raises(CANothing) as error:
+        await caput("T:enum", "no such state", wait=True)
+    assert error.value.errorcode == 160
+    with pytest.raises(CAException, match="Write access denied calling"):
+        await caput("T:ao.NAME", "x", wait=True)
+    result = await caput("T:ao.NAME", "x", throw=False)
+    assert result.errorcode == 376
+
+
+async def test_connect_and_info(ioc: CIoc) -> None:
+    assert await connect("T:ao")
+    assert all(await connect(["T:ao", "T:long"]))
+    info = await cainfo("T:longs")
+    assert str(info).splitlines() == [
+        "T:longs:",
+        "    State: connected",
+        f"    Host: 127.0.0.1:{ioc.port}",
+        "    Access: True, True",
+        "    Data type: long",
+        "    Count: 100",
+    ]
+    info = await cainfo("T:nothing", wait=False)
+    assert (info.state, info.host, info.datatype) == (0, "<disconnected>", 7)
+    infos = {one.name: one for one in ca.get_channel_infos()}
+    assert infos["T:ao"].connected and not infos["T:nothing"].connected
+
+
+async def test_monitor() -> None:
+    await caput("T:long", 1, wait=True)
+    seen: list[Any] = []
+    early = camonitor("T:ao", seen.append)
+    assert early.state == early.OPENING
+    early.close()
+    subscription = camonitor("T:long", seen.append, all_updates=True)
+    await until(lambda: len(seen) == 1)
+    assert subscription.state == subscription.OPEN
+    for value in range(2, 50):
+        await caput("T:long", value)
+    await until(lambda: len(seen) == 49)
+    assert seen == list(range(1, 50))
+    infos = {one.name: one.subscriber_count for one in ca.get_channel_infos()}
+    assert infos == {"T:ao": 0, "T:long": 1}
+    subscription.close()
+    subscription.close()
+    await caput("T:long", 1, wait=True)
+    await asyncio.sleep(0.05)
+    assert len(seen) == 49 and subscription.state == subscription.CLOSED
+
+
+async def test_merged_updates_end_with_the_newest() -> None:
+    await caput("T:long", 0, wait=True)
+    seen: list[Any] = []
+
+    async def slow(value: Any) -> None:
+        await asyncio.sleep(0.05)
+        seen.append(value)
+
+    subscription = camonitor("T:long", slow)
+    await until(lambda: seen == [0])
+    for value in range(1, 100):
+        await caput("T:long", value)
+    await until(lambda: bool(seen) and seen[-1] == 99)
+    assert subscription.dropped_callbacks == 100 - len(seen)
+    assert len(seen) < 10
+    subscription.close()
+
+
+async def test_asynchronous_callbacks_get_all_updates() -> None:
+    await caput("T:long", 0, wait=True)
+    seen: list[Any] = []
+
+    async def slow(value: Any) -> None:
+        await asyncio.sleep(0.001)
+        seen.append(value)
+
+    subscription = camonitor("T:long", slow, all_updates=True)
+    await until(lambda: seen == [0])
+    for value in range(1, 100):
+        await caput("T:long", value)
+    await until(lambda: len(seen) == 100)
+    assert seen == list(range(100))
+    subscription.close()
+
+
+async def test_monitor_of_several() -> None:
+    seen: list[Any] = []
+    subscriptions = camonitor(
+        ["T:ao", "T:long"], lambda value, index: seen.append((index, value.name))
+    )
+    await until(lambda: len(seen) == 2)
+    assert sorted(seen) == [(0, "T:ao"), (1, "T:long")]
+    for subscription in subscriptions:
+        subscription.close()
+
+
+async def test_a_callback_that_raises_closes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def bad(value: Any) -> None:
+        raise ZeroDivisionError
+
+    subscription = camonitor("T:ao", bad)
+    await until(lambda: subscription.state == subscription.CLOSED)
+    printed = capsys.readouterr().err
+    assert "Subscription T:ao callback raised exception" in printed
+    assert "ZeroDivisionError" in printed and "Subscription T:ao closed" in printed
+
+
+async def test_formats_of_monitors() -> None:
+    seen: list[Any] = []
+    subscription = camonitor("T:enum", seen.append, format=ca.FORMAT_CTRL)
+    await until(lambda: len(seen) == 1)
+    assert seen[0].enums == ["zero", "one", "two"]
+    subscription.close()
+    subscription = camonitor("T:longs", seen.append, format=ca.FORMAT_TIME, count=-1)
+    await until(lambda: len(seen) == 2)
+    assert len(seen[1]) == 100 and seen[1].severity >= 0
+    subscription.close()
+
+
+async def test_connect_timeout_of_a_monitor() -> None:
+    seen: list[Any] = []
+    subscription = camonitor("T:nothing", seen.append, connect_timeout=0.05)
+    await until(lambda: len(seen) == 1)
+    assert isinstance(seen[0], CANothing) and seen[0].errorcode == 80
+    subscription.close()
+
+
+async def test_purge() -> None:
+    seen: list[Any] = []
+    subscription = camonitor("T:ao", seen.append)
+    await until(lambda: len(seen) == 1)
+    purge_channel_caches()
+    assert subscription.state == subscription.CLOSED
+    assert ca.get_channel_infos() == []
+    assert await caget("T:ao") is not None
+
+
+def test_every_loop_has_connections_of_its_own_and_leaves_nothing() -> None:
+    before = threading.active_count()
+
+    async def main() -> Any:
+        camonitor("T:counter", lambda value: None)
+        camonitor("T:nothing", lambda value: None)
+        return await caget("T:ao")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            asyncio.run(main())
+        results: list[Any] = []
+        threads = [
+            threading.Thread(target=lambda: results.append(asyncio.run(main())))
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gc.collect()
+    assert len(results) == 3
+    assert threading.active_count() == before
+
+
+def test_run_is_deprecated() -> None:
+    async def main() -> Any:
+        return await caget("T:ao")
+
+    with pytest.warns(DeprecationWarning, match=r"asyncio\.run"):
+        assert ca.run(main()) is not None
+
+
+async def test_names_of_the_house_of_aioca_are_all_here() -> None:
+    import aioca
+    import aioca.types
+    from epicscorelibs.ca import dbr as their_dbr
+
+    import beamfly.ca.cadef
+    import beamfly.ca.types
+    from beamfly.ca import dbr
+
+    for name in set(aioca.__all__) - {"__version__"}:
+        assert hasattr(ca, name), name
+        if name.startswith(("DBR_", "FORMAT_", "DBE_")):
+            assert getattr(ca, name) == getattr(aioca, name)
+    assert ca.ca_extra_fields == aioca.ca_extra_fields
+    for name in ("AugmentedValue", "Count", "Datatype", "Dbe", "Dbr", "Format"):
+        assert hasattr(beamfly.ca.types, name)
+    for name in their_dbr.__all__:
+        assert hasattr(dbr, name), name
+    assert dbr.InvalidDatatype is InvalidDatatype
+    assert beamfly.ca.cadef.ECA_TIMEOUT == 80
