@@ -31,6 +31,8 @@ from beamfly.errors import CARefused
 if TYPE_CHECKING:
     from beamfly.ca.pv import PV
 
+HOOK_FAILED = "the server's put hook failed"
+"""What a client is told of a mistake in a hook."""
 _PRINTED = 6
 """Digits of a number that is put into a text, as an IOC has it."""
 
@@ -80,10 +82,18 @@ class Put:
         work = None if hook is None else hook(self)
         if work is not None:
             return PutWaits(self, work)
+        self.settle()
+        return None
+
+    def settle(self) -> None:
+        """The hook is over: the PV takes the value; finish unless the hook holds it.
+
+        Raises:
+            BadValue: The hook gave it a value that does not fit.
+        """
         self.accept()
         if not self._held:
             self.finish()
-        return None
 
     def hold(self) -> None:
         """Completion comes later, by `finish`."""
@@ -129,7 +139,7 @@ PutHook = Callable[[Put], Awaitable[None] | None]
 
 @dataclass(frozen=True, slots=True)
 class PutWaits:
-    """A hook is a coroutine: await it, then call `put.accept()` and `put.finish()`."""
+    """A hook is a coroutine: await it, then call `put.settle()` or `put.fail()`."""
 
     put: Put
     work: Awaitable[None]

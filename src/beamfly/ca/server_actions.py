@@ -31,7 +31,7 @@ from beamfly.ca.messages import (
     Write,
     WriteNotify,
 )
-from beamfly.ca.puts import HookFailed, Put, incoming
+from beamfly.ca.puts import HOOK_FAILED, HookFailed, Put, incoming
 from beamfly.ca.pv import PV
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.served import Served, read_lane
@@ -58,6 +58,8 @@ LANES = 256
 UNFINISHED = 1000
 """Most puts of one client that are under way."""
 TOP_PRIORITY = 99
+TELL_IF_NOT = 10
+"""In a search: the client wants to hear it when a PV is not here."""
 _UNREADABLE = (Dbr.PUT_ACKT, Dbr.PUT_ACKS)
 _ALL_EVENTS = 15
 
@@ -92,7 +94,7 @@ def search(circuit: "ServerCircuit", message: Search) -> None:
     """The client takes us for a name server, which we are for our own PVs."""
     if circuit.host.database.has(message.name):
         circuit.send(SearchReply(message.cid, circuit.host.port, minor=None))
-    elif message.reply == NotFound.reply:
+    elif message.reply == TELL_IF_NOT:
         circuit.send(NotFound(message.cid))
 
 
@@ -111,7 +113,11 @@ def create(circuit: "ServerCircuit", message: CreateChannel) -> None:
 
 def clear(circuit: "ServerCircuit", message: ClearChannel) -> None:
     """Close a channel."""
-    circuit.drop(circuit.served[message.sid])
+    channel = circuit.served.get(message.sid)
+    if channel is None or channel.cid != message.cid:
+        msg = f"channel {message.sid} is not the client's {message.cid}; none is closed"
+        raise RemoteProtocolError(msg)
+    circuit.drop(channel)
     circuit.send(message)
 
 
@@ -234,7 +240,7 @@ def _try(
         put.fail(error)
     except Exception as error:
         circuit.host.note(HookFailed(put, error))
-        put.finish(ECA_PUTFAIL, "the server's put hook failed")
+        put.finish(ECA_PUTFAIL, HOOK_FAILED)
 
 
 def _acknowledge(pv: PV, message: Write | WriteNotify) -> None:

@@ -13,11 +13,11 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
 from beamfly.ca.config import Config
-from beamfly.ca.puts import HookFailed, PutWaits
+from beamfly.ca.puts import HOOK_FAILED, HookFailed, Put, PutWaits
 from beamfly.ca.pv import PV
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.server import Rights, ServerCore
@@ -146,7 +146,7 @@ class Server:
         self._sockets: Sockets | None = None
         self._wires: dict[ServerCircuit, _Wire] = {}
         self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._hooks: dict[asyncio.Future[None], Put] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
         self._beacon_addresses = beacon_addresses(interfaces, self.config)
@@ -202,9 +202,9 @@ class Server:
             self.loop.remove_reader(sock)
         for listening in self._servers:
             listening.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for work in self._hooks:
+            work.cancel()
+        await asyncio.gather(*self._hooks, return_exceptions=True)
         for wire in [*self._wires.values()]:
             wire.write()
             wire.abort()
@@ -260,13 +260,27 @@ class Server:
     def _react(self, event: PutWaits | HookFailed | CircuitClosed) -> None:
         """Do what the core cannot do."""
         if isinstance(event, PutWaits):
-            task = self.loop.create_task(_finish(event))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            work = asyncio.ensure_future(event.work)
+            self._hooks[work] = event.put
+            work.add_done_callback(self._hook_done)
         elif isinstance(event, HookFailed):
-            _log_hook(event)
+            _log_hook(event.put, event.error)
         else:
             self._gone(event.circuit, event.reason)
+
+    def _hook_done(self, work: asyncio.Future[None]) -> None:
+        """A coroutine that was the hook of a put is over."""
+        put = self._hooks.pop(work)
+        try:
+            work.result()
+            put.settle()
+        except BeamflyError as error:
+            put.fail(error)
+        except asyncio.CancelledError:
+            put.finish(ECA_PUTFAIL, "the server was stopped")
+        except Exception as error:
+            _log_hook(put, error)
+            put.finish(ECA_PUTFAIL, HOOK_FAILED)
 
     def _gone(self, circuit: ServerCircuit, reason: Exception) -> None:
         """A circuit is closed."""
@@ -304,23 +318,6 @@ def _send(sock: socket.socket, datagram: bytes, address: tuple[str, int]) -> Non
         log.debug("nothing was sent to %s: %s", address, error)
 
 
-async def _finish(waits: PutWaits) -> None:
-    """Await a hook, then tell the client."""
-    put = waits.put
-    try:
-        await cast("Coroutine[Any, Any, None]", waits.work)
-        put.accept()
-        put.finish()
-    except BeamflyError as error:
-        put.fail(error)
-    except asyncio.CancelledError:
-        put.finish(ECA_PUTFAIL, "the server was stopped")
-        raise
-    except Exception as error:
-        _log_hook(HookFailed(put, error))
-        put.finish(ECA_PUTFAIL, "the server's put hook failed")
-
-
-def _log_hook(event: HookFailed) -> None:
+def _log_hook(put: Put, error: Exception) -> None:
     """A mistake in somebody's hook."""
-    log.error("the hook of %s failed", event.put.name, exc_info=event.error)
+    log.error("the hook of %s failed", put.name, exc_info=error)

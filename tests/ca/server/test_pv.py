@@ -1,0 +1,266 @@
+"""PVs: values, alarms, deadbands, arrays, text."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beamfly.ca.alarms import AlarmStatus, Severity
+from beamfly.ca.dbr import Dbr
+from beamfly.ca.message import EventMask
+from beamfly.ca.pv import PV
+from beamfly.errors import BadValue
+
+V, L, A, P = EventMask.VALUE, EventMask.LOG, EventMask.ALARM, EventMask.PROPERTY
+
+
+@dataclass(eq=False)
+class Ear:
+    """Counts what it is told."""
+
+    mask: int
+    heard: list[object] = field(default_factory=list[object])
+
+    def changed(self, pv: PV) -> None:
+        self.heard.append(pv.value)
+
+
+def listen(pv: PV, mask: int) -> list[object]:
+    ear = Ear(mask)
+    pv.listeners[ear] = None
+    return ear.heard
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "base", "length", "kept"),
+    [
+        (1.5, {}, Dbr.DOUBLE, 1, 1.5),
+        (3, {}, Dbr.LONG, 1, 3),
+        (True, {}, Dbr.ENUM, 1, 1),
+        ("text", {}, Dbr.STRING, 1, "text"),
+        ("two", {"states": ("one", "two")}, Dbr.ENUM, 1, 1),
+        (3, {"type": "float"}, Dbr.FLOAT, 1, 3.0),
+        (7, {"type": "string"}, Dbr.STRING, 1, "7"),
+        ("7", {"type": "short"}, Dbr.SHORT, 1, 7),
+        (None, {}, Dbr.DOUBLE, 1, 0.0),
+        (np.float32(2.5), {}, Dbr.FLOAT, 1, 2.5),
+    ],
+)
+def test_type_follows_the_value(
+    value: object, options: dict[str, object], base: Dbr, length: int, kept: object
+) -> None:
+    pv = PV(value, **options)  # pyright: ignore
+    assert (pv.type, pv.length, pv.value) == (base, length, kept)
+
+
+@pytest.mark.parametrize(
+    ("value", "base"),
+    [
+        ([1.0, 2.0], Dbr.DOUBLE),
+        ([1, 2], Dbr.LONG),
+        (np.zeros(2, "i2"), Dbr.SHORT),
+        (np.zeros(2, "u1"), Dbr.CHAR),
+        (np.zeros(2, "f4"), Dbr.FLOAT),
+        (b"ab", Dbr.CHAR),
+        (["a", "b"], Dbr.STRING),
+    ],
+)
+def test_arrays(value: object, base: Dbr) -> None:
+    pv = PV(value, length=5)
+    assert (pv.type, pv.length) == (base, 5)
+    assert list(pv.elements()) == list(
+        np.asarray(value).tolist() if base else value
+    ) or (base is Dbr.CHAR and bytes(pv.value) == value)
+    if base:
+        with pytest.raises(ValueError, match="read-only"):
+            pv.value[0] = 1
+
+
+def test_our_array_is_copied() -> None:
+    data = np.array([1.0, 2.0])
+    pv = PV(data)
+    data[0] = 99
+    assert list(pv.value) == [1.0, 2.0]
+    pv.post(data)
+    data[0] = 98
+    assert pv.value[0] == 99
+
+
+def test_too_many_elements_are_cut_off() -> None:
+    pv = PV(length=3, type="long")
+    pv.post(range(10))
+    assert list(pv.value) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ({"value": 1.0}, "abc"),
+        ({"value": 1}, 2**31),
+        ({"value": 1, "type": "char"}, 256),
+        ({"value": 1.0}, object()),
+        ({"value": 0, "states": ("a",)}, "b"),
+        ({"value": [1.0]}, "text"),
+        ({"value": [1.0], "length": 3}, [object()]),
+    ],
+)
+def test_nonsense_changes_nothing(options: dict[str, object], value: object) -> None:
+    pv = PV(**options)  # pyright: ignore
+    before = repr(pv)
+    with pytest.raises(BadValue):
+        pv.post(value)
+    assert repr(pv) == before
+
+
+def test_nonsense_makes_no_pv() -> None:
+    for options in ({"type": "complex"}, {"length": 0}, {"states": ("x",) * 17}):
+        with pytest.raises(BadValue):
+            PV(**options)  # pyright: ignore
+    with pytest.raises(BadValue):
+        PV(0, states=("x" * 26,))
+    with pytest.raises(BadValue):
+        PV({1: 2})
+
+
+def test_characters_as_text() -> None:
+    pv = PV("/data", type="char", length=16)
+    assert str(pv) == "/data"
+    assert bytes(pv.value) == b"/data\0"
+    pv.post("/a much longer path than fits")
+    assert str(pv) == "/a much longer p"
+    pv.post(b"raw")
+    assert list(pv.value) == [114, 97, 119]
+
+
+def test_no_value_is_an_alarm_until_there_is_one() -> None:
+    pv = PV(type="double")
+    assert pv.alarm == (AlarmStatus.UDF, Severity.INVALID)
+    pv.post(1.0)
+    assert pv.alarm == (0, 0)
+
+
+def test_limits_with_hysteresis() -> None:
+    pv = PV(0.0, hihi=10, high=5, low=-5, lolo=-10, hyst=1)
+    seen: list[str] = []
+    for value in (5, 4.5, 4, 3.9, 10, 9.5, 8.9, 0, -5, -10, -9.5, -8.9, -4.5, -3):
+        pv.post(float(value))
+        seen.append(pv.alarm.status.name)
+    assert seen == [
+        *("HIGH", "HIGH", "HIGH", "NO_ALARM", "HIHI", "HIHI", "HIGH", "NO_ALARM"),
+        *("LOW", "LOLO", "LOLO", "LOW", "LOW", "NO_ALARM"),
+    ]
+    assert PV(11.0, hihi=10, hhsv=0, high=5).alarm == (
+        AlarmStatus.HIGH,
+        Severity.MINOR,
+    )
+
+
+def test_nan_with_limits_is_undefined() -> None:
+    pv = PV(0.0, hihi=10)
+    pv.post(math.nan)
+    assert pv.alarm.status is AlarmStatus.UDF
+
+
+def test_own_alarm_competes_with_the_limits() -> None:
+    pv = PV(0.0, high=5)
+    pv.post(6.0, status="COMM", severity="INVALID")
+    assert pv.alarm == (AlarmStatus.COMM, Severity.INVALID)
+    pv.post(6.0)
+    assert pv.alarm == (AlarmStatus.HIGH, Severity.MINOR)
+    pv.post(status="READ", severity="MINOR")
+    assert pv.alarm.status is AlarmStatus.READ
+    assert pv.value == 6.0
+    with pytest.raises(ValueError, match="LOUD"):
+        pv.post(1.0, severity="LOUD")
+
+
+def test_deadbands() -> None:
+    pv = PV(0.0, mdel=1, adel=3)
+    values, logged = listen(pv, V), listen(pv, L)
+    for value in (0.5, 1.0, 1.5, 2.0, 2.6, 3.5):
+        pv.post(value)
+    assert values == [1.5, 2.6]
+    assert logged == [3.5]
+    pv.post(math.nan)
+    pv.post(math.nan)
+    pv.post(math.inf)
+    assert len(values) == 4
+    pv.configure(mdel=-1)
+    pv.post(math.inf)
+    assert len(values) == 5
+
+
+def test_unchanged_value_is_no_event_but_arrays_always_are() -> None:
+    number, state, wave = PV(1.0), PV(0, states=("a", "b")), PV([1.0, 2.0])
+    heard = [listen(pv, V | L | A) for pv in (number, state, wave)]
+    for pv in (number, state, wave):
+        pv.post(pv.value)
+    assert [len(one) for one in heard] == [0, 0, 1]
+
+
+def test_masks() -> None:
+    pv = PV(0.0, high=5)
+    heard = {mask: listen(pv, mask) for mask in (V, L, A, P)}
+    pv.post(1.0)
+    assert {mask: len(one) for mask, one in heard.items()} == {V: 1, L: 1, A: 0, P: 0}
+    pv.post(6.0)
+    assert len(heard[A]) == 1
+    pv.configure(units="K")
+    assert {mask: len(one) for mask, one in heard.items()} == {V: 2, L: 2, A: 1, P: 1}
+    pv.configure(high=7)
+    assert pv.alarm.severity == 0
+    assert len(heard[A]) == 2
+
+
+def test_time_stamps() -> None:
+    pv = PV(0.0)
+    pv.post(1.0)
+    assert pv.time_ns is None
+    pv.clock = lambda: 5
+    pv.post(2.0)
+    assert pv.time_ns == 5
+    pv.post(3.0, time_ns=7)
+    assert pv.time_ns == 7
+
+
+def test_acknowledging() -> None:
+    pv = PV(0.0, high=5, hihi=10)
+    pv.post(11.0)
+    pv.post(0.0)
+    assert pv.acknowledge_severity == 2
+    pv.acknowledge(severity=1)
+    assert pv.acknowledge_severity == 2
+    pv.acknowledge(severity=2)
+    assert pv.acknowledge_severity == 0
+    pv.post(11.0)
+    pv.post(0.0)
+    pv.acknowledge(transient=False)
+    assert pv.acknowledge_severity == 0
+
+
+def test_control_limits_clip_puts_only() -> None:
+    pv = PV(0.0, drvh=10, drvl=-10)
+    assert pv.clip(50.0) == 10
+    assert pv.clip(-50.0) == -10
+    pv.post(50.0)
+    assert pv.value == 50
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(-100, 100), max_size=30),
+    st.floats(0, 10),
+)
+def test_last_told_value_is_never_further_off_than_the_deadband(
+    values: list[float], deadband: float
+) -> None:
+    pv = PV(0.0, mdel=deadband)
+    heard = listen(pv, V)
+    told = 0.0
+    for value in values:
+        pv.post(value)
+        told = heard[-1] if heard else told
+        assert abs(value - told) <= deadband  # pyright: ignore

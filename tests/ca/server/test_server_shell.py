@@ -1,0 +1,260 @@
+"""The asyncio server and the one in a thread, over real sockets on loopback."""
+
+import asyncio
+import logging
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beamfly.ca.asyncio import Client
+from beamfly.ca.config import Config
+from beamfly.ca.datagrams import Search, Version
+from beamfly.ca.header import pack_header
+from beamfly.ca.puts import Put
+from beamfly.ca.pv import PV
+from beamfly.ca.server_asyncio import Server
+from beamfly.ca.server_sockets import beacon_addresses, open_sockets
+from beamfly.ca.server_thread import serve_in_thread
+from beamfly.errors import BadValue, CAError, CARefused, LocalProtocolError
+
+QUIET = Config(
+    auto_addresses=False, cas_beacon_addresses=(("127.0.0.1", 9),), repeater_port=9
+)
+
+
+def make_server(pvs: dict[str, Any], **options: Any) -> Server:
+    return Server(pvs, config=QUIET, port=0, **options)
+
+
+def client_of(server: Any) -> Client:
+    return Client(replace(QUIET, addresses=(("127.0.0.1", server.port),)))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    pvs = {"d": PV(1.5), "w": PV(length=1_000_000, type="double"), "s": "text"}
+    async with make_server(pvs) as running:
+        yield running
+
+
+async def test_get_put_monitor(server: Server) -> None:
+    async with client_of(server) as client:
+        channel = await client.connect("d")
+        assert await channel.get() == 1.5
+        await channel.put(2.5, wait=True)
+        assert server["d"].value == 2.5
+        heard: asyncio.Queue[float] = asyncio.Queue()
+        channel.monitor(lambda value, *rest: heard.put_nowait(value))
+        assert await heard.get() == 2.5
+        server["d"].post(7.0)
+        assert await heard.get() == 7.0
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 1_000_000])
+async def test_arrays_there_and_back(server: Server, size: int) -> None:
+    data = np.arange(size, dtype=float)
+    async with client_of(server) as client:
+        channel = await client.connect("w")
+        await channel.put(data, wait=True)
+        assert np.array_equal(server["w"].value, data)
+        assert np.array_equal(np.atleast_1d(await channel.get()), data)
+
+
+async def test_coroutine_hooks_take_their_time() -> None:
+    gate = asyncio.Event()
+
+    async def slow(put: Put) -> None:
+        if put.value < 0:
+            msg = "not below zero"
+            raise BadValue(msg)
+        put.accept()
+        await gate.wait()
+
+    async def wrong(put: Put) -> None:
+        raise ZeroDivisionError
+
+    pvs = {"x": PV(0.0, on_put=slow), "y": PV(0.0), "z": PV(0.0, on_put=wrong)}
+    async with make_server(pvs) as server, client_of(server) as client:
+        x, y, z = [await client.connect(name) for name in pvs]
+        waiting = asyncio.ensure_future(x.put(3.0, wait=True))
+        while server["x"].value != 3.0:
+            await asyncio.sleep(0)
+        await y.put(1.0, wait=True)
+        assert not waiting.done()
+        gate.set()
+        await waiting
+        for channel in (x, z):
+            with pytest.raises(CARefused):
+                await channel.put(-1.0, wait=True)
+        assert server["x"].value == 3.0
+
+
+async def test_close_ends_hooks_and_circuits() -> None:
+    async def forever(put: Put) -> None:
+        await asyncio.Event().wait()
+
+    server = make_server({"x": PV(0.0, on_put=forever)})
+    async with server:
+        async with client_of(server) as client:
+            channel = await client.connect("x")
+            waiting = asyncio.ensure_future(channel.put(1.0, wait=True))
+            while not server._hooks:
+                await asyncio.sleep(0)
+            await server.close()
+            with pytest.raises(CAError):
+                await waiting
+    assert not server.core.circuits
+
+
+async def test_thousand_pvs_connect() -> None:
+    names = [f"pv:{index}" for index in range(1000)]
+    async with make_server(dict.fromkeys(names, 1.0)) as server:
+        async with client_of(server) as client:
+            channels = await client.connect_many(names)
+            values = await client.get_many(channels)
+            assert list(values) == [1.0] * 1000
+
+
+async def test_second_server_takes_another_port() -> None:
+    async with make_server({"a": 1.0}) as first:
+        second = Server({"b": 2.0}, config=QUIET, port=first.port)
+        async with second:
+            assert second.port != first.port
+            # both hear what is sent to the broadcast address of loopback
+            broadcast = replace(QUIET, addresses=(("127.255.255.255", first.port),))
+            async with Client(broadcast) as client:
+                assert await (await client.connect("a")).get() == 1.0
+                assert await (await client.connect("b")).get() == 2.0
+
+
+async def test_name_server(server: Server) -> None:
+    config = replace(QUIET, name_servers=(("127.0.0.1", server.port),))
+    async with Client(config) as client:
+        assert await (await client.connect("d")).get() == 1.5
+
+
+async def test_start_twice_and_restart(server: Server) -> None:
+    with pytest.raises(LocalProtocolError):
+        await server.start()
+    await server.close()
+    await server.close()
+    await server.start()
+    async with client_of(server) as client:
+        assert await (await client.connect("d")).get() == 1.5
+
+
+async def test_pv_added_and_removed_while_running(server: Server) -> None:
+    server.add("new", 5)
+    async with client_of(server) as client:
+        channel = await client.connect("new")
+        assert await channel.get() == 5
+        server.remove("new")
+        with pytest.raises(CAError):
+            await channel.get(timeout=0.2)
+
+
+async def test_hostile_client_is_sent_away_with_a_reason(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    with caplog.at_level(logging.WARNING, "beamfly.ca.server"):
+        writer.write(Version().encode() + pack_header(99, 0, 0, 0, 0, 0))
+        answer = await reader.read()
+    assert b"command 99" in answer
+    assert "command 99" in caplog.text
+    writer.close()
+    async with client_of(server) as client:
+        assert await (await client.connect("d")).get() == 1.5
+
+
+async def test_client_that_never_reads_stops_nobody(
+    server: Server, slow: socket.socket
+) -> None:
+    server["w"].post(np.zeros(1_000_000))
+    slow.setblocking(False)
+    await server.loop.sock_connect(slow, ("127.0.0.1", server.port))
+    name = b"w".ljust(8, b"\0")
+    hello = Version().encode() + pack_header(18, 8, 0, 0, 1, 13) + name
+    reads = pack_header(15, 0, 6, 0, 1, 7) * 100
+    await server.loop.sock_sendall(slow, hello + reads)
+    async with client_of(server) as client:
+        channel = await client.connect("d")
+        for value in range(50):
+            server["w"].post(np.full(1_000_000, value))
+            assert await channel.get() == 1.5
+    (circuit,) = (each for each in server.core.circuits if each.held)
+    assert circuit.outbox.size <= 2 * 8_000_024
+    # it reads after all: every answer arrives
+    received = 0
+    while received < 100 * 8_000_024:
+        received += len(await server.loop.sock_recv(slow, 1 << 20))
+    assert not circuit.held
+
+
+@pytest.fixture
+def slow() -> Iterator[socket.socket]:
+    with socket.socket() as sock:
+        yield sock
+
+
+async def test_search_by_datagram(server: Server) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        question = Version(priority=1, sequence=7).encode() + Search("d", 3).encode()
+        await server.loop.sock_sendto(sock, question, ("127.0.0.1", server.port))
+        async with asyncio.timeout(5):
+            answer = await server.loop.sock_recv(sock, 2000)
+    assert struct.unpack_from(">HHHHII", answer, 16)[2] == server.port
+
+
+async def test_beacons_arrive() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        config = replace(QUIET, cas_beacon_addresses=(sock.getsockname(),))
+        async with Server({}, config=config, port=0) as server:
+            async with asyncio.timeout(5):
+                beacons = [await server.loop.sock_recv(sock, 100) for _ in range(3)]
+            assert [row[11] for row in beacons] == [0, 1, 2]
+            port = struct.unpack_from(">HHHH", beacons[0])[3]
+            assert port == server.port
+
+
+def test_beacons_of_a_loopback_server_stay_on_the_machine() -> None:
+    config = Config(cas_beacon_addresses=(("10.0.0.255", 5065),), cas_beacon_port=777)
+    assert beacon_addresses(("127.0.0.1",), config) == [("127.0.0.1", 777)]
+    assert ("10.0.0.255", 5065) in beacon_addresses(("0.0.0.0",), config)
+
+
+def test_address_that_is_not_ours() -> None:
+    with pytest.raises(CAError, match=r"cannot listen on 192\.0\.2\.1"):
+        open_sockets(("192.0.2.1",), 0)
+
+
+def test_thread() -> None:
+    with serve_in_thread({"x": 1.0}, config=QUIET, port=0) as server:
+        server.post("x", 2.0, severity="MINOR")
+        assert server.value("x") == 2.0
+        assert server.call(lambda: server.server["x"].alarm.severity) == 1
+        assert server.call(threading.current_thread).name == "beamfly-ca-server"
+        with pytest.raises(KeyError):
+            server.post("y", 1)
+        with pytest.raises(BadValue):
+            server.post("x", "text")
+    with pytest.raises(CAError, match="does not run"):
+        server.post("x", 3.0)
+    server.close()
+
+
+def test_thread_that_cannot_start_says_why() -> None:
+    with pytest.raises(CAError, match="cannot listen"):
+        serve_in_thread({}, config=QUIET, port=0, interfaces=("192.0.2.1",))
+    with pytest.raises(BadValue):
+        serve_in_thread({"": 1}, config=QUIET, port=0)
