@@ -60,6 +60,19 @@ def run_of(start: StartData) -> Run:
     )
 
 
+def next_path(
+    paths: Iterator[str | os.PathLike[str]], used: int
+) -> str | os.PathLike[str]:
+    """The next path, or BadValue if all have been used."""
+    try:
+        return next(paths)
+    except (StopIteration, IndexError):
+        msg = (
+            f"there is no file name for acquisition {used + 1}; none of it was written"
+        )
+        raise BadValue(msg) from None
+
+
 class CaptureFile:
     """One file for all acquisitions whose fields agree.
 
@@ -161,14 +174,7 @@ class FilePerAcquisition:
     def start(self, start: StartData, plan: ColumnPlan) -> None:
         """Open the next file."""
         self.close()
-        try:
-            path = next(self._paths)
-        except (StopIteration, IndexError):
-            msg = (
-                f"there is no file name for acquisition {len(self.written) + 1}; "
-                "none of it was written"
-            )
-            raise BadValue(msg) from None
+        path = next_path(self._paths, len(self.written))
         self._file = CaptureFile(path, names=self._names, overwrite=True)
         self.written.append(Path(path))
         self._file.start(start, plan)

@@ -70,6 +70,7 @@ class Handover:
         self._size = CHUNKS * chunk_rows
         self._base = 0  # row that stands first in the ring
         self._idle = False  # the writer sleeps until there is anything at all
+        self._wanted = -1  # free rows for which the reader sleeps, -1: it does not
         self._given_up = False
         self.received = 0
         """Rows put in, of all acquisitions."""
@@ -130,8 +131,8 @@ class Handover:
             self._put(Mark(self.received, what))
 
     def _put(self, mark: Mark) -> None:
-        while len(self._marks) >= _MARKS and not self._given_up:
-            self._change.wait()
+        while len(self._marks) >= _MARKS:
+            self._sleep(0)
         if self._given_up:
             raise Stopped
         self._marks.append(mark)
@@ -139,26 +140,33 @@ class Handover:
 
     def _room(self) -> int:
         """Free rows, at least one."""
-        room = self._size - (self.received - self.written)
+        room = self._free()
         if room and not self._given_up:
             return room
         with self._change:
             began = time.monotonic()
             self.stalls += 1
-            while not self._given_up and self.received - self.written >= self._size:
-                self._change.wait()
+            while self._free() < self._chunk:
+                self._sleep(self._chunk)
             self.stalled += time.monotonic() - began
-            if self._given_up:
-                raise Stopped
-            return self._size - (self.received - self.written)
+        return self._free()
+
+    def _free(self) -> int:
+        return self._size - (self.received - self.written)
 
     def _wait_until_empty(self) -> None:
         """Wait for the writer, and let the next row stand first in the ring."""
-        while (self._marks or self.written < self.received) and not self._given_up:
-            self._change.wait()
+        while self._marks or self.written < self.received:
+            self._sleep(0)
+        self._base = self.received
+
+    def _sleep(self, wanted: int) -> None:
+        """The reader waits until so many rows are free; Stopped if they never will."""
         if self._given_up:
             raise Stopped
-        self._base = self.received
+        self._wanted = wanted
+        self._change.wait()
+        self._wanted = -1
 
     # the writer's side
 
@@ -213,7 +221,8 @@ class Handover:
                 self.written += item.count
             else:
                 self._marks.popleft()
-            self._change.notify_all()
+            if 0 <= self._wanted <= self._free():
+                self._change.notify_all()
 
     def give_up(self) -> None:
         """Nothing more will be taken: `put`, `start` and `mark` raise Stopped."""
