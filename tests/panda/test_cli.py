@@ -1,13 +1,18 @@
 """`beamfly panda` against a simulated PandA."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import h5py
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from beamfly.cli import main
+from beamfly.cli.panda import check_scheme
 from beamfly.cli.panda_console import Completions
 from beamfly.panda.blocking import BlockingClient
 from beamfly.panda.commands import Get, Put
@@ -178,3 +183,73 @@ def test_no_panda_there(command: list[str]) -> None:
 )
 def test_completion(client: BlockingClient, typed: str, expected: list[str]) -> None:
     assert list(Completions(client.send).matches(typed)) == expected
+
+
+def capture(sim: SimulatedPandA, scheme: Path, *args: str) -> Result:
+    ports = ["--data-port", str(sim.data_port)]
+    return run(sim, "hdf", str(scheme), *ports, *args)
+
+
+def test_hdf(sim: SimulatedPandA, client: BlockingClient, tmp_path: Path) -> None:
+    run(sim, "load", "--tutorial")
+    client.send([Put("SEQ1.REPEATS", 20), Put("COUNTER3.OUT.CAPTURE", "No")])
+    result = capture(sim, tmp_path / "scan%d.h5", "--arm", "--num", "2")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
+        f"{tmp_path}/scan{number}.h5: 20 rows, Ok" for number in (1, 2)
+    ]
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"scan{number}.h5") as file:
+            counts = file["COUNTER1.OUT.Max"][()]
+            assert len(counts) == 20
+            # 1 ms between rows, 10 us between counts
+            assert set(np.diff(counts)) == {100}
+            assert "COUNTER3.OUT.Max" not in file
+
+
+def test_hdf_shows_the_time_left_at_a_terminal(
+    sim: SimulatedPandA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "250")
+    run(sim, "load", "--tutorial")
+    result = capture(sim, tmp_path / "scan.h5", "--arm", "--rows", "1000")
+    assert result.exit_code == 0, result.output
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.output)
+    assert f"acquisition 1 of 1: {tmp_path}/scan.h5" in text.replace("\n", "")
+    assert re.search(
+        r"[1-9]\d* rows, \d+ rows/s, 0\.\d MB/s, 0 missed, \d s left", text
+    )
+    assert f"{tmp_path}/scan.h5: 1000 rows, Ok" in result.output
+
+
+def test_hdf_where_nothing_can_be_written(sim: SimulatedPandA, tmp_path: Path) -> None:
+    run(sim, "load", "--tutorial")
+    result = capture(sim, tmp_path / "none" / "scan%d.h5", "--arm")
+    assert result.exit_code == 1
+    (line,) = result.output.splitlines()
+    assert line.startswith(f"Error: cannot create {tmp_path}/none/scan1.h5")
+
+
+def test_hdf_with_nothing_to_capture(sim: SimulatedPandA, tmp_path: Path) -> None:
+    result = capture(sim, tmp_path / "scan%d.h5", "--arm")
+    assert result.exit_code == 1
+    assert "ERR Nothing configured for capture" in result.output
+
+
+def test_hdf_needs_a_number(sim: SimulatedPandA, tmp_path: Path) -> None:
+    result = capture(sim, tmp_path / "scan.h5", "--num", "2")
+    assert result.exit_code == 2
+    assert "needs one %d" in result.output
+
+
+def test_file_names_by_number() -> None:
+    assert check_scheme("/data/a%03d.h5", 2)(7) == Path("/data/a007.h5")
+    assert check_scheme("/data/a.h5", 1)(1) == Path("/data/a.h5")
+
+
+@pytest.mark.parametrize("scheme", ["/data/a.h5", "/data/%s%d", "/data/%q", "a%"])
+def test_file_names_that_do_not_count(scheme: str) -> None:
+    with pytest.raises(click.UsageError, match="SCHEME"):
+        check_scheme(scheme, 2)

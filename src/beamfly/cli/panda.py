@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -67,6 +68,12 @@ def _host(function: F) -> F:
         "--port", default=8888, show_default=True, help="TCP port for commands."
     )
     return port(click.argument("host")(function))
+
+
+def _data_port(function: F) -> F:
+    return click.option(
+        "--data-port", default=8889, show_default=True, help="TCP port for data."
+    )(function)
 
 
 @panda.command()
@@ -166,3 +173,51 @@ def info(host: str, port: int) -> None:
 
 def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:
     return list(zip([title, *[""] * len(lines)], lines, strict=False))
+
+
+@panda.command()
+@_host
+@_data_port
+@click.argument("scheme")
+@click.option(
+    "--num", default=1, show_default=True, help="How many acquisitions; 0 for no end."
+)
+@click.option(
+    "--arm", is_flag=True, help="Arm PCAP at the start and after each acquisition."
+)
+@click.option(
+    "--rows", type=int, help="Rows in each acquisition, to show the time left."
+)
+def hdf(
+    host: str,
+    port: int,
+    data_port: int,
+    scheme: str,
+    num: int,
+    arm: bool,
+    rows: int | None,
+) -> None:
+    """Write each acquisition of HOST to an HDF5 file named by SCHEME.
+
+    SCHEME holds %d, which counts from 1: /data/scan%d.h5. Files that exist are
+    replaced. Ctrl-C ends with all rows received so far written.
+    """
+    name_of = check_scheme(scheme, num)
+    from beamfly.cli.panda_hdf import write_files
+    from beamfly.panda.asyncio import AsyncioClient
+
+    write_files(AsyncioClient(host, port, data_port), name_of, num, arm, rows)
+
+
+def check_scheme(scheme: str, num: int) -> Callable[[int], Path]:
+    """File name by number; UsageError if the scheme gives one name to several."""
+    try:
+        distinct = scheme % 1 != scheme % 2
+    except (TypeError, ValueError):
+        if num == 1 and "%" not in scheme:
+            return lambda number: Path(scheme)
+        msg = f"SCHEME {scheme!r} needs one %d, for the number of the file."
+        raise click.UsageError(msg) from None
+    if not distinct:
+        raise click.UsageError(f"SCHEME {scheme!r} gives all files the same name.")
+    return lambda number: Path(scheme % number)
