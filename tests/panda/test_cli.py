@@ -17,6 +17,7 @@ from beamfly.cli.panda_console import Completions
 from beamfly.panda.blocking import BlockingClient
 from beamfly.panda.commands import Get, Put
 from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
+from drive import IDN, Peer, scripted
 
 EDGES = ["Either", "Falling", "Rising"]
 
@@ -253,3 +254,13 @@ def test_file_names_by_number() -> None:
 def test_file_names_that_do_not_count(scheme: str) -> None:
     with pytest.raises(click.UsageError, match="SCHEME"):
         check_scheme(scheme, 2)
+
+
+def test_a_panda_that_goes_away_during_the_console() -> None:
+    with Peer(scripted([IDN, (b"A?\n", b"OK =1\n")], stay=False)) as peer:
+        arguments = ["panda", "control", "127.0.0.1", "--port", str(peer.port)]
+        result = CliRunner().invoke(main, arguments, input="A?\nB?\nC?\n")
+    assert result.exit_code == 1
+    first, second = result.output.splitlines()
+    assert first == "OK =1"
+    assert second.startswith(f"Error: PandA 127.0.0.1:{peer.port} closed the control")
