@@ -37,6 +37,8 @@ CREATE INDEX runs_plan_name ON runs(plan_name);
 CREATE INDEX runs_time ON runs(time);
 PRAGMA user_version = 1;
 """
+_INSERT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_DAY = "INSERT OR REPLACE INTO days VALUES (?, ?)"
 _RESTLESS_NS = 2_000_000_000
 """A directory that changed less than this ago may change again within the same tick
 of its clock (up to 2 s on some file systems), so its time proves nothing yet."""
@@ -150,11 +152,11 @@ class RunIndex:
     def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Run a question, mending or giving up the index file if it is at fault."""
         with self._lock:
-            for _ in range(2):
+            for last in (False, True):
                 try:
                     return question(self._connect())
                 except sqlite3.DatabaseError as error:
-                    self._mend(error)
+                    self._mend(error, last)
             try:
                 return question(self._connect())
             except sqlite3.DatabaseError as error:
@@ -162,8 +164,11 @@ class RunIndex:
                     f"The runs in {self.directory} cannot be searched: {error}."
                 ) from error
 
-    def _mend(self, error: sqlite3.DatabaseError) -> None:
+    def _mend(self, error: sqlite3.DatabaseError, last: bool) -> None:
         self.close()
+        if last:
+            self._in_memory = True
+            return
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code == sqlite3.SQLITE_READONLY_DBMOVED:
             return  # somebody deleted the file: make a new one
@@ -194,20 +199,32 @@ class RunIndex:
         return self._prepare(database)
 
     def _open_memory(self) -> sqlite3.Connection:
-        database = sqlite3.connect(":memory:", check_same_thread=False)
+        """Open an index in memory, with what the file holds if that can be read."""
+        memory = sqlite3.connect(":memory:", check_same_thread=False)
+        database = self._prepare(memory)
+        address = f"{self.file.absolute().as_uri()}?mode=ro"
         try:
-            address = f"{self.file.absolute().as_uri()}?mode=ro"
             source = sqlite3.connect(address, uri=True, timeout=self._patience)
-        except sqlite3.DatabaseError:  # there is none to begin with
-            return self._prepare(database)
+        except sqlite3.DatabaseError:  # there is none
+            return database
         try:
-            source.backup(database)
-        except sqlite3.DatabaseError:  # not readable either: begin with nothing
-            database.close()
-            database = sqlite3.connect(":memory:", check_same_thread=False)
+            # not by backup(), which waits for ever for a lock
+            if source.execute("PRAGMA user_version").fetchone()[0] == _VERSION:
+                self._copy(source, database)
+        except sqlite3.DatabaseError:  # locked or damaged: all runs are read again
+            if database.in_transaction:
+                database.execute("ROLLBACK")
         finally:
             source.close()
-        return self._prepare(database)
+        return database
+
+    def _copy(self, source: sqlite3.Connection, database: sqlite3.Connection) -> None:
+        days = source.execute("SELECT day, changed FROM days").fetchall()
+        runs = source.execute("SELECT * FROM runs").fetchall()
+        database.execute("BEGIN")
+        database.executemany(_INSERT_RUN, runs)
+        database.executemany(_INSERT_DAY, days)
+        database.execute("COMMIT")
 
     def _prepare(self, database: sqlite3.Connection) -> sqlite3.Connection:
         try:
@@ -258,16 +275,14 @@ class RunIndex:
         restless = when is None or abs(time.time_ns() - when) < _RESTLESS_NS
         database.execute("BEGIN IMMEDIATE")
         try:
-            database.executemany(
-                "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
+            database.executemany(_INSERT_RUN, rows)
             gone = [(place,) for place in known - listed]
             database.executemany("DELETE FROM runs WHERE place = ?", gone)
             if when is None:
                 database.execute("DELETE FROM days WHERE day = ?", (day,))
             else:
                 note = (day, 0 if restless else when)
-                database.execute("INSERT OR REPLACE INTO days VALUES (?, ?)", note)
+                database.execute(_INSERT_DAY, note)
         except BaseException:
             database.execute("ROLLBACK")
             raise

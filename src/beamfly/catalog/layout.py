@@ -68,8 +68,8 @@ def run_place(start: dict[str, Any]) -> RunPlace:
     Raises:
         CatalogError: The uid cannot be a part of a file name, or the time is no time.
     """
-    uid = str(start.get("uid", ""))
-    if not _SAFE_UID.fullmatch(uid):
+    uid = start.get("uid")
+    if not isinstance(uid, str) or not _SAFE_UID.fullmatch(uid):
         raise CatalogError(
             f"A run with uid {uid!r} cannot be stored: a uid becomes a file name and "
             "may hold letters, digits, '-', '_' and '.' only."
