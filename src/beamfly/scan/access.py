@@ -191,7 +191,7 @@ class DeviceAccess:
         try:
             device.channel.write(value, done)
         except BadValue as error:
-            msg = f"Failed to write {device.alias} = {scalar_text(value)}: {error}"
+            msg = f"Failed to write {device.alias} = {_shown(value)}: {error}"
             raise CommandFailed(msg) from None
 
     def _complete(
@@ -205,7 +205,7 @@ class DeviceAccess:
             self.poke()
 
         self._put(device, value, done)
-        said = f"{device.alias} = {scalar_text(value)}"
+        said = f"{device.alias} = {_shown(value)}"
         while not outcome:
             if limit is not None and self.scheduler.now >= limit:
                 raise CommandFailed(f"Completion timeout for {said}")
@@ -218,3 +218,7 @@ class DeviceAccess:
         if self.automatic:
             name = command.readback if command.wait else command.device
             yield from self.log_devices([self.device(step.name(name))], active)
+
+
+def _shown(value: Any) -> str:
+    return scalar_text(value) if isinstance(value, (str, int, float)) else str(value)

@@ -323,6 +323,12 @@ class Engine:
         for run in self._each(scan):
             run.abort()
 
+    def give_up(self, reason: str, now: float) -> None:
+        """Abort all scans that are running, for a reason of the server's own."""
+        self._scheduler.now = now
+        for run in self._active():
+            run.abort(f"Aborted ({reason})")
+
     def next(self, scan: int, now: float) -> None:
         """Give up the current command of a scan, -1 for all; UnknownScan."""
         self._scheduler.now = now

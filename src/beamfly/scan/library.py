@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from beamfly.errors import BadValue
 from beamfly.scan.handlers import HANDLERS
@@ -17,6 +18,14 @@ _EXAMPLES = {
 }
 
 
+class Scripts(Protocol):
+    """Where script classes come from."""
+
+    def load(self, name: str, arguments: list[str]) -> Script:
+        """A script with its arguments; BadValue if there is none."""
+        ...
+
+
 class FileLibrary:
     """Reads files below some folders, and nothing else.
 
@@ -27,7 +36,7 @@ class FileLibrary:
             are not executed.
     """
 
-    def __init__(self, paths: Sequence[str | Path], scripts: "Scripts | None" = None):
+    def __init__(self, paths: Sequence[str | Path], scripts: Scripts | None = None):
         self._roots = [Path(path).resolve() for path in paths if path != EXAMPLES]
         self._examples = EXAMPLES in paths
         self._scripts = scripts
@@ -66,14 +75,6 @@ class FileLibrary:
     def has_handler(self, name: str) -> bool:
         """Whether there is an error handler of that name."""
         return name in HANDLERS
-
-
-class Scripts:
-    """Where script classes come from."""
-
-    def load(self, name: str, arguments: list[str]) -> Script:
-        """A script with its arguments; BadValue if there is none."""
-        raise NotImplementedError
 
 
 def _text(name: str, path: Path) -> str:

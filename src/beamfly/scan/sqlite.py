@@ -41,7 +41,7 @@ class SqliteStore:
         self._devices: dict[str, int] = {}
         self._last: dict[int, int] = {}
         try:
-            self._database = sqlite3.connect(self._path, timeout=1.0)
+            self._database = sqlite3.connect(self._path, timeout=0.2)
         except sqlite3.Error as error:
             raise self._error(error) from None
         try:

@@ -40,6 +40,14 @@ class Store(Protocol):
         """Forget a scan and its samples."""
         ...
 
+    def flush(self) -> None:
+        """Write what was gathered; ScanError if that fails."""
+        ...
+
+    def close(self) -> None:
+        """Write what was gathered and give up the store."""
+        ...
+
 
 @dataclass
 class _Scan:
@@ -102,3 +110,9 @@ class MemoryStore:
     def delete(self, scan: int) -> None:
         """Forget a scan and its samples."""
         self._scans.pop(scan, None)
+
+    def flush(self) -> None:
+        """There is nothing to write."""
+
+    def close(self) -> None:
+        """There is nothing to give up."""
