@@ -19,6 +19,7 @@ from ophyd_async.core import (
     SignalBackend,
     SignalDatatypeT,
     SignalMetadata,
+    SignalRW,
     make_datakey,
 )
 
@@ -44,6 +45,16 @@ class PandaSession:
     def __init__(self, link: PandaLink) -> None:
         self.link = link
         self.poller = PandaPoller(link)
+        self.dataset_signals: dict[str, SignalRW[str]] = {}
+        """By captured field: what its dataset is to be called, empty if no matter."""
+
+    async def chosen_names(self) -> dict[str, str]:
+        """Names chosen for datasets, by captured field; those left empty are not in."""
+        names = {
+            field: await signal.get_value()
+            for field, signal in self.dataset_signals.items()
+        }
+        return {field: name for field, name in names.items() if name}
 
     def source(self, target: str) -> str:
         """Where a value comes from, such as panda://panda:8888/PULSE1.WIDTH."""

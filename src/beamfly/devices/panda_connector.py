@@ -109,7 +109,10 @@ class BlockConnector(DeviceConnector):
         filler = self._open_filler()
         for spec in specs:
             if spec.access is Access.LOCAL:
-                setattr(device, spec.name, soft_signal_rw(str))
+                name = session.dataset_signals.setdefault(
+                    spec.capture, soft_signal_rw(str)
+                )
+                setattr(device, spec.name, name)
             elif spec.access is Access.TRIGGER:
                 filler.fill_child_command(  # pyright: ignore[reportUnknownMemberType]
                     spec.name, TriggerableCommand
