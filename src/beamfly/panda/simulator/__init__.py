@@ -1,10 +1,20 @@
 """A PandA in software, which a client cannot tell from a box.
 
 ```
+server      SimulatedPandA, serve_in_thread: a PandA on two TCP ports
+core        PandaCore: the same without sockets and clock
+motors      SimulatedMotor: what turns an encoder
+faults      what can be made to go wrong
+replay      Replay: a recording served in place of what PCAP captures
+
 catalogue   what blocks, fields, bits and positions there are (from pandabox.json)
-fields      one object per field: how its value is read, written and reported
-control     bytes of a control connection in, replies out
+settings    one object per field (fields, bus_fields, table_field), and metadata
+control     bytes of a control connection in, replies out (system, changes)
+capture     arm, disarm, status (layout, recorder, sampler)
+data_port   a line of options in, acquisitions out (options, formats, ring)
+engine      time, in which all blocks are evaluated (block, wiring, traces, machine)
+logic, counting, pulses, sequencer, compare, generator, encoder, pcap    the blocks
 ```
 
-Nothing here opens a socket or reads a clock, except `server`.
+Nothing here opens a socket or reads a clock, except `server` and `sockets`.
 """

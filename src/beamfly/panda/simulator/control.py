@@ -50,6 +50,8 @@ class ControlSession:
 
     def receive(self, data: bytes) -> bytes:
         """Carry out all complete lines, and give the replies to them."""
+        if self.host.faults.silent:
+            return b""
         replies: list[bytes] = []
         *lines, rest = (self._buffer + data).split(b"\n")
         self._buffer = rest

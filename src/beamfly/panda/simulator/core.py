@@ -6,27 +6,35 @@ sends what the data connections have for it. `now` is in seconds on any clock th
 never goes back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from beamfly.errors import BadValue, CommandError
-from beamfly.panda.responses import EndReason
+import numpy as np
+import numpy.typing as npt
+
+from beamfly.errors import BadValue
+from beamfly.panda.simulator.capture import CaptureControl
 from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, load
 from beamfly.panda.simulator.control import ControlSession
 from beamfly.panda.simulator.data_port import DataSession
 from beamfly.panda.simulator.encoder import InEnc
+from beamfly.panda.simulator.engine import Attempt
+from beamfly.panda.simulator.faults import Faults
 from beamfly.panda.simulator.formats import iso_time
-from beamfly.panda.simulator.layout import Layout
 from beamfly.panda.simulator.machine import Machine
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.panda.simulator.recorder import Recorder
-from beamfly.panda.simulator.ring import BLOCK_BYTES, RING_BYTES, Acquisition, Ring
+from beamfly.panda.simulator.replay import Replay, ReplayRing
+from beamfly.panda.simulator.ring import BLOCK_BYTES, RING_BYTES, Ring
 from beamfly.panda.simulator.settings import Settings
 from beamfly.panda.simulator.traces import NEVER
 
 DMA_TIMEOUT = 0.1
 """Seconds after which captured rows are handed on at the latest."""
-_BUSY_WAKEUP = 0.5
+_BUSY_WAKEUP = 0.1
 """Seconds after which a PandA in which something goes on is to be advanced."""
+
+Watcher = Callable[[npt.NDArray[np.float64], npt.NDArray[np.int64]], None]
+"""Takes the times at which a bit toggled, in seconds, and the levels it went to."""
 
 
 class PandaCore:
@@ -34,6 +42,7 @@ class PandaCore:
 
     Args:
         motors: What turns the encoders: a list for INENC1 and so on, or by number.
+        replay: A recording to serve in place of what PCAP captures.
         now: Seconds on the clock that every later `now` is from.
         epoch_ns: The same moment in nanoseconds since 1970.
         ring_bytes: Size of the buffer that data clients read from.
@@ -45,51 +54,52 @@ class PandaCore:
         self,
         *,
         motors: Sequence[SimulatedMotor] | Mapping[int, SimulatedMotor] = (),
+        replay: Replay | None = None,
         now: float = 0.0,
         epoch_ns: int = 0,
         ring_bytes: int = RING_BYTES,
         block_bytes: int = BLOCK_BYTES,
         dma_timeout: float = DMA_TIMEOUT,
     ) -> None:
-        self.origin = now
         self.now = now
         self.epoch_ns = epoch_ns
         catalogue = load()
+        self.faults = Faults()
         self.machine = Machine(catalogue, now)
-        self.settings = Settings(catalogue, self.machine)
-        self.ring = Ring(ring_bytes, block_bytes)
-        self.recorder = Recorder(
-            self.machine,
-            self.ring,
-            catalogue.positions,
-            round(dma_timeout * CLOCK_FREQUENCY),
-            self._tick_ns,
-        )
-        known = motors if isinstance(motors, Mapping) else dict(enumerate(motors, 1))
-        for number, motor in known.items():
-            self.attach_motor(number, motor)
-        self.persistent = True
-        self.verbosity = 0
+        self.settings = Settings(catalogue, self.machine, self.faults)
+        self.ring = ReplayRing(replay) if replay else Ring(ring_bytes, block_bytes)
         self.control_sessions: dict[ControlSession, tuple[str, int]] = {}
         """Control connections, who is there, and since when."""
         self.data_sessions: dict[DataSession, tuple[str, int]] = {}
         """Data connections, who is there, and since when."""
-
-    @property
-    def capture(self) -> "PandaCore":
-        """What `*PCAP` commands act on."""
-        return self
+        ticks = round(dma_timeout * CLOCK_FREQUENCY)
+        names = catalogue.positions
+        recorder = Recorder(self.machine, self.ring, names, ticks, self._tick_ns)
+        self.capture = CaptureControl(
+            self.settings,
+            self.machine,
+            recorder,
+            self.ring,
+            self.data_sessions,
+            self.faults,
+            self._tick_ns,
+        )
+        self.persistent = True
+        self.verbosity = 0
+        known = motors if isinstance(motors, Mapping) else dict(enumerate(motors, 1))
+        for number, motor in known.items():
+            self.attach_motor(number, motor)
 
     def open_control(self, peer: str) -> ControlSession:
         """A new control connection from `peer`, host:port."""
         session = ControlSession(self)
-        self.control_sessions[session] = (peer, self.now_ns())
+        self.control_sessions[session] = (peer, self._now_ns())
         return session
 
     def open_data(self, peer: str) -> DataSession:
         """A new data connection from `peer`, host:port."""
-        session = DataSession(self.ring)
-        self.data_sessions[session] = (peer, self.now_ns())
+        session = DataSession(self.ring, self.faults)
+        self.data_sessions[session] = (peer, self._now_ns())
         return session
 
     def close_control(self, session: ControlSession) -> None:
@@ -109,9 +119,9 @@ class PandaCore:
             f"{iso_time(since)[:-7]}Z {kind} {peer} " for kind, peer, since in known
         ]
 
-    def now_ns(self) -> int:
+    def _now_ns(self) -> int:
         """The time of day, nanoseconds since 1970."""
-        return self.epoch_ns + round((self.now - self.origin) * 1e9)
+        return self._tick_ns(self.machine.tick_of(self.now))
 
     def _tick_ns(self, tick: int) -> int:
         """The time of day of a tick."""
@@ -121,11 +131,13 @@ class PandaCore:
         """Let everything happen that happens until `now`."""
         self.now = max(self.now, now)
         self.machine.advance(self.now)
+        self.capture.proceed()
 
     def next_wakeup(self) -> float | None:
         """When `advance` should be called at the latest; None for no need."""
-        if self.recorder.due < NEVER:
-            return self.machine.time_of(self.recorder.due + 1)
+        due = self.capture.due()
+        if due < NEVER:
+            return self.machine.time_of(due + 1)
         return self.now + _BUSY_WAKEUP if self.busy() else None
 
     def busy(self) -> bool:
@@ -133,50 +145,74 @@ class PandaCore:
         return self.machine.engine.busy()
 
     def attach_motor(self, number: int, motor: SimulatedMotor | None) -> None:
-        """Put INENC `number` on a motor, or on none."""
+        """Put INENC `number` on a motor, or on none.
+
+        Raises:
+            BadValue: There is no such INENC.
+        """
         block = self.machine.blocks.get(f"INENC{number}")
         if not isinstance(block, InEnc):
             msg = f"there is no INENC{number} to put on a motor; no motor was attached"
             raise BadValue(msg)
         block.attach(motor)
 
-    def arm(self) -> None:
-        """Start a capture, or refuse with a CommandError."""
-        if self.ring.busy:
-            raise CommandError("Data capture already in progress")
-        if any(session.taking for session in self.data_sessions):
-            raise CommandError("Data clients still taking data")
-        layout = Layout.of(self.settings)
-        self.machine.settle()
-        self.ring.start(Acquisition(layout, self.now_ns()))
-        self.recorder.arm(layout)
-        for session in self.data_sessions:
-            session.join()
+    def set_input(self, name: str, level: bool) -> None:
+        """Set the level of an input of the PandA.
 
-    def disarm(self) -> None:
-        """End the capture, if there is one."""
-        acquisition = self.ring.acquisition
-        if acquisition is not None and self.ring.busy:
-            # as recorded: what never began has ended well
-            self.machine.settle()
-            began = acquisition.started_ns is not None
-            self.recorder.end(EndReason.DISARMED if began else EndReason.OK)
+        Args:
+            name: TTLIN1.VAL to TTLIN6.VAL, LVDSIN1.VAL or LVDSIN2.VAL.
+            level: Whether it is high.
 
-    def status(self) -> str:
-        """Busy or Idle, clients connected, clients taking data."""
-        state = "Busy" if self.ring.busy else "Idle"
-        ready = [s for s in self.data_sessions if s.options is not None]
-        taking = [s for s in ready if s.taking]
-        return f"{state} {len(ready)} {len(taking)}"
+        Raises:
+            BadValue: There is no such input.
+        """
+        if not name.startswith(("TTLIN", "LVDSIN")) or name not in self.bits():
+            msg = f"{name} is no input whose level can be set; nothing was changed"
+            raise BadValue(msg)
+        self.machine.set_input(name, level)
 
-    def captured(self) -> int:
-        """Samples of the current or last capture."""
-        acquisition = self.ring.acquisition
-        return acquisition.samples if acquisition else 0
+    def bits(self) -> tuple[str, ...]:
+        """Names on the bit bus."""
+        return self.settings.catalogue.bits
 
-    def completion(self) -> str:
-        """Busy, or how the last capture ended."""
-        acquisition = self.ring.acquisition
-        if acquisition is None:
-            return EndReason.OK.value
-        return acquisition.reason.value if acquisition.reason else "Busy"
+    def level(self, name: str) -> bool:
+        """Level of a bit, or of a bit input such as TTLOUT1.VAL.
+
+        Raises:
+            BadValue: There is no such bit.
+        """
+        level = self.machine.level(name)
+        if level is None:
+            msg = f"{name} is neither a bit nor an input of a block; it has no level"
+            raise BadValue(msg)
+        return bool(level)
+
+    def watch(self, name: str, watcher: Watcher) -> Callable[[], None]:
+        """Be told whenever a bit, or a bit input such as TTLOUT1.VAL, toggles.
+
+        It is told when the PandA is advanced, of everything since the last time.
+
+        Returns:
+            Call it to be told no more.
+
+        Raises:
+            BadValue: There is no such bit.
+        """
+        self.level(name)
+
+        def happened(attempt: Attempt) -> None:
+            edges = self.machine.edges(name, attempt)
+            if edges is not None and len(edges.edges):
+                times = self.machine.origin + edges.edges / CLOCK_FREQUENCY
+                watcher(times, edges.at(edges.edges))
+
+        watchers = self.machine.engine.watchers
+        watchers.append(happened)
+        return lambda: watchers.remove(happened)
+
+    def ask(self, *lines: str) -> list[str]:
+        """Replies to lines of the control port, without a connection to it."""
+        session = ControlSession(self)
+        request = "".join(f"{line}\n" for line in lines)
+        reply = session.receive(request.encode("utf-8", "surrogateescape"))
+        return reply.decode("utf-8", "surrogateescape").splitlines()

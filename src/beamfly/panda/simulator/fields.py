@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 from beamfly.errors import CommandError
 from beamfly.panda.simulator import lut
 from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, BlockSpec, FieldSpec
+from beamfly.panda.simulator.faults import Faults
 from beamfly.panda.simulator.literals import (
     double,
     end,
@@ -116,6 +117,8 @@ class Surroundings:
     """Names of a bit mux's choices to their index: bits, ZERO, ONE."""
     position_index: dict[str, int]
     """Names of a position mux's choices to their index: positions, ZERO."""
+    faults: Faults
+    """What is to go wrong."""
 
 
 class Field:
@@ -153,6 +156,8 @@ class Field:
         """Value as text, or lines of text."""
         if not self.readable:
             raise CommandError("Field not readable")
+        if self.name in self.around.faults.unreadable:
+            raise CommandError("Error reading register")
         return self.format(self.value)
 
     def write(self, text: str) -> None:

@@ -1,70 +1,20 @@
-"""What the data port sends: options, headers, and rows in each format."""
+"""What the data port sends: headers, and rows in each format."""
 
 from base64 import b64encode
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from beamfly.errors import CommandError
 from beamfly.panda.simulator.layout import Column, Layout, Mode, Words
-from beamfly.panda.simulator.literals import read_alphanumeric
+from beamfly.panda.simulator.options import Options
 from beamfly.panda.simulator.ring import Acquisition
 
+Content = bytes | memoryview
+"""Rows, as bytes."""
 MAX_FRAME = 65536
 """Largest frame of the SCALED process, with its own 8 bytes."""
 _BASE64_BYTES = 57
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a client asks for in its first line."""
-
-    format: str = "ASCII"
-    """Unframed, Framed, Base64 or ASCII."""
-    raw: bool = False
-    header: bool = True
-    status: bool = True
-    one_shot: bool = False
-    xml: bool = False
-
-
-_WORDS: dict[str, dict[str, Any]] = {
-    "UNFRAMED": {"format": "Unframed"},
-    "FRAMED": {"format": "Framed"},
-    "BASE64": {"format": "Base64"},
-    "ASCII": {"format": "ASCII"},
-    "RAW": {"raw": True},
-    "SCALED": {"raw": False},
-    "NO_HEADER": {"header": False},
-    "NO_STATUS": {"status": False},
-    "ONE_SHOT": {"one_shot": True},
-    "XML": {"xml": True},
-}
-_BARE = Options("Unframed", raw=True, header=False, status=False, one_shot=True)
-
-
-def read_options(line: str) -> Options:
-    """The options that a line asks for.
-
-    Raises:
-        CommandError: It makes no sense; the text is the server's.
-    """
-    if "\r" in line:
-        raise CommandError("Cannot process CR character")
-    options = Options()
-    while line:
-        word, line = read_alphanumeric(line.lstrip(" \t"))
-        if word == "BARE":
-            options = _BARE
-        elif word == "DEFAULT":
-            options = Options()
-        elif word in _WORDS:
-            options = replace(options, **_WORDS[word])
-        else:
-            raise CommandError("Invalid data capture option")
-    return options
 
 
 def iso_time(nanoseconds: int) -> str:
@@ -139,8 +89,13 @@ def _text_header(attributes: dict[str, str], fields: list[dict[str, str]]) -> st
     return "".join(lines) + "\n"
 
 
-def encode(layout: Layout, options: Options, content: bytes) -> list[bytes]:
-    """Rows of raw words, in pieces as they are sent."""
+def encode(
+    acquisition: Acquisition, options: Options, content: Content
+) -> list[Content]:
+    """Rows of an acquisition, in pieces as they are sent."""
+    layout = acquisition.layout
+    if acquisition.scaled:
+        return _pieces(content, options.format)
     if options.raw:
         if options.format == "ASCII":
             return [_raw_text(layout, _rows(layout, content))]
@@ -158,11 +113,11 @@ def encode(layout: Layout, options: Options, content: bytes) -> list[bytes]:
     ]
 
 
-def _rows(layout: Layout, content: bytes) -> Words:
+def _rows(layout: Layout, content: Content) -> Words:
     return np.frombuffer(content, "<u4").reshape(-1, layout.words)
 
 
-def _pieces(content: bytes, format: str) -> list[bytes]:
+def _pieces(content: Content, format: str) -> list[Content]:
     """Bytes, with what the format puts around them."""
     if format == "Framed":
         return [b"BIN " + (len(content) + 8).to_bytes(4, "little"), content]

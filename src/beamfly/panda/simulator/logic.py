@@ -32,20 +32,42 @@ class TtlOut(Sink):
 
 
 class Level(Block):
-    """A TTL or LVDS input, whose level is set from outside."""
+    """A TTL or LVDS input, whose level is set from outside, now or for later."""
 
     bit_outputs = ("VAL",)
 
-    def initial(self) -> int:
-        """Low; the state is the level that was last put out."""
-        return 0
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._ticks: Ticks = NO_TICKS
+        self._levels: Ticks = NO_TICKS
+
+    def initial(self) -> tuple[int, int]:
+        """Low; the state is the level, and how much of the plan is done."""
+        return (0, 0)
+
+    def plan(self, ticks: Ticks, levels: Ticks) -> None:
+        """Take `levels` at `ticks`, which are in order, instead of what was planned."""
+        self._ticks, self._levels = ticks, levels
+        self.state = (self.state[0], 0)
+        self.touched = True
+
+    def write(self, field: str, value: int, tick: int) -> None:
+        """Take a level at once, and forget what was planned."""
+        super().write(field, value, tick)
+        self.plan(np.array([tick], np.int64), np.array([value], np.int64))
+
+    def due(self) -> int:
+        """When the plan goes on."""
+        done = self.state[1]
+        return int(self._ticks[done]) if done < len(self._ticks) else NEVER
 
     def evaluate(self, inputs: Inputs) -> Outcome:
         """Put out what was set."""
-        level = self["VAL"]
-        ticks = np.array([inputs.span.start], np.int64)
-        bit = bits_from(self.state, ticks, np.array([level]))
-        return Outcome(level, {"VAL": bit})
+        level, done = self.state
+        stop = int(np.searchsorted(self._ticks, inputs.span.stop))
+        ticks = np.maximum(self._ticks[done:stop], inputs.span.start)
+        bit = bits_from(level, ticks, self._levels[done:stop])
+        return Outcome((bit.final, max(done, stop)), {"VAL": bit})
 
 
 class SoftBits(Block):

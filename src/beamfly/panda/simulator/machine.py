@@ -7,12 +7,15 @@ that must not coincide with an earlier write to the same mux gets a tick of its 
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
+
+from beamfly.errors import BadValue
 from beamfly.panda.simulator.block import BitInput, Block
 from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, Catalogue
 from beamfly.panda.simulator.compare import Pcomp
 from beamfly.panda.simulator.counting import Counter, Filter
 from beamfly.panda.simulator.encoder import InEnc, OutEnc
-from beamfly.panda.simulator.engine import Engine
+from beamfly.panda.simulator.engine import Attempt, Engine
 from beamfly.panda.simulator.generator import Pgen
 from beamfly.panda.simulator.logic import (
     Calc,
@@ -27,6 +30,7 @@ from beamfly.panda.simulator.logic import (
 from beamfly.panda.simulator.pcap import Pcap
 from beamfly.panda.simulator.pulses import Clock, Pulse
 from beamfly.panda.simulator.sequencer import Seq
+from beamfly.panda.simulator.traces import Bits
 
 _CLASSES: dict[str, type[Block]] = {
     "TTLIN": Level,
@@ -78,6 +82,11 @@ class Machine:
         self._positions = {name: i for i, name in enumerate(catalogue.positions)}
         self._written: set[str] = set()
         """What was written since the engine last moved."""
+
+    @property
+    def frequency(self) -> int:
+        """Ticks per second."""
+        return CLOCK_FREQUENCY
 
     def _block(self, kind: str, name: str, catalogue: Catalogue) -> Block:
         """A block of that kind."""
@@ -135,6 +144,20 @@ class Machine:
         """Set the level of a TTL or LVDS input, such as TTLIN1.VAL."""
         self.write(name, int(level))
 
+    def schedule_input(
+        self, name: str, times: Sequence[float], levels: Sequence[bool]
+    ) -> None:
+        """Have a TTL or LVDS input take levels at times to come, in order.
+
+        What was scheduled before and has not happened is forgotten.
+        """
+        block, _ = self._find(name)
+        if not isinstance(block, Level):
+            msg = f"{name} is no input that can be set; nothing was scheduled"
+            raise BadValue(msg)
+        ticks = np.array([self.tick_of(time) for time in times], np.int64)
+        block.plan(ticks, np.array(levels, np.int64))
+
     def _take_turns(self, name: str) -> None:
         """Two writes to one field are two ticks, so that both are seen."""
         if name in self._written:
@@ -181,6 +204,23 @@ class Machine:
         if field in block.read_fields:
             return block.read(field)
         return self.values[name]
+
+    def level(self, name: str) -> int | None:
+        """Level of a bit or of a bit input; None if there is none of that name."""
+        self.settle()
+        if name in self._bits:
+            return self.engine.bits[self._bits[name]].level
+        node = self.engine.nodes.get(name.partition(".")[0])
+        mux = node.bits.get(name.partition(".")[2]) if node else None
+        return None if mux is None else mux.level
+
+    def edges(self, name: str, attempt: Attempt) -> Bits | None:
+        """What a bit or a bit input did in a span; None if nothing."""
+        if name in self._bits:
+            return attempt.bits[self._bits[name]]
+        block, _, field = name.partition(".")
+        inputs = attempt.inputs.get(block)
+        return inputs.bits.get(field) if inputs else None
 
     def count_changes(self, name: str) -> int:
         """How often a bit or a position changed so far."""

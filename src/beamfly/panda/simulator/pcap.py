@@ -63,6 +63,14 @@ class Pcap(Block):
 
     words = 0
     """Words of a row: rows cannot be taken in fewer ticks."""
+    held = False
+    """Whether it is active whatever its inputs do, and takes no rows."""
+
+    def hold(self, held: bool) -> None:
+        """Be active whatever the inputs do, or no more."""
+        self.held = held
+        self.state = PcapState(active=held, shown=self.state.shown)
+        self.touched = True
 
     def due(self) -> int:
         """Always while rows may be taken, for the sake of sums."""
@@ -92,9 +100,9 @@ class Pcap(Block):
         span, enable = inputs.span, inputs.bits["ENABLE"]
         state = replace(self.state, capture=Capture(), reason=None)
         start = np.array([span.start], np.int64)
-        if not state.active:
-            active = bits_from(state.shown, start, np.zeros(1, np.int64))
-            return Outcome(replace(state, shown=0), {"ACTIVE": active})
+        if self.held or not state.active:
+            active = bits_from(state.shown, start, np.array([int(self.held)]))
+            return Outcome(replace(state, shown=active.final), {"ACTIVE": active})
         begin = span.start
         if state.started is None:
             rises = enable.rising()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from beamfly.panda.responses import EndReason
 from beamfly.panda.simulator.layout import Layout
+from beamfly.panda.simulator.options import Options
 
 BLOCK_BYTES = 2**21
 """Bytes of a block of the real thing."""
@@ -32,13 +33,15 @@ class Acquisition:
     """How it ended, None while it runs."""
     samples: int = 0
     """Rows so far."""
+    scaled: bool = False
+    """Whether its rows are scaled already, not raw words."""
 
 
 @dataclass
 class Block:
     """Rows that are handed on together."""
 
-    content: bytes
+    content: bytes | memoryview
     samples: int
     first: int
     """Number of its first row in the acquisition."""
@@ -99,6 +102,14 @@ class Ring:
         """A block, None if it was not written yet or is overwritten."""
         place = number - self.oldest()
         return self._blocks[place] if 0 <= place < len(self._blocks) else None
+
+    def header(self, options: Options) -> bytes | None:
+        """A header to send as it is; None to have it written as asked for."""
+        return None
+
+    def refusal(self, options: Options) -> str | None:
+        """Why a client cannot have what it asks for; None if it can."""
+        return None
 
     def join(self) -> "Reader":
         """A reader of the current acquisition, from as early as is safe."""

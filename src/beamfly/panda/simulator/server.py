@@ -16,24 +16,33 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
+from beamfly.panda.responses import EndReason
 from beamfly.panda.simulator.control import ControlSession
-from beamfly.panda.simulator.core import PandaCore
-from beamfly.panda.simulator.data_port import DataSession
+from beamfly.panda.simulator.core import PandaCore, Watcher
+from beamfly.panda.simulator.faults import Faults
+from beamfly.panda.simulator.motors import SimulatedMotor
+from beamfly.panda.simulator.sockets import ControlProtocol, DataProtocol
 
 _Result = TypeVar("_Result")
 
-_START_TIMEOUT = 10.0
+_PATIENCE = 10.0
+"""Seconds to wait for the event loop of a PandA in another thread."""
+_MOST_AT_ONCE = 1.0
+"""Seconds that are made up for at once if the PandA has fallen behind."""
 
 
 class SimulatedPandA:
     """A PandA that listens on two ports.
 
+    All methods may be called from any thread while it is being served.
+
     Args:
+        motors: What turns the encoders: a list for INENC1 and so on, or by number.
         control_port: Port for commands, 0 for any that is free.
         data_port: Port for captured data, 0 for any that is free.
         host: Address to listen on.
-        clock: Seconds on a clock that never goes back.
-        options: Passed on to `PandaCore`.
+        clock: Seconds on a clock that never goes back; motors go by it too.
+        options: Passed on to `PandaCore`: replay, ring_bytes, block_bytes, dma_timeout.
     """
 
     def __init__(
@@ -50,23 +59,30 @@ class SimulatedPandA:
         self.data_port = data_port
         self.clock = clock
         self.core = PandaCore(now=clock(), epoch_ns=time.time_ns(), **options)
+        self.lost = 0.0
+        """Seconds by which the PandA is behind, because it had too much to do."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._servers: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._control: set[_ControlProtocol] = set()
-        self._data: set[_DataProtocol] = set()
+        self._control: set[ControlProtocol] = set()
+        self._data: set[DataProtocol] = set()
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong."""
+        return self.core.faults
 
     async def __aenter__(self) -> Self:
         """Start to listen."""
         loop = self._loop = asyncio.get_running_loop()
         self._thread = threading.current_thread()
         control = await loop.create_server(
-            lambda: _ControlProtocol(self), self.host, self.control_port
+            lambda: ControlProtocol(self, self._control), self.host, self.control_port
         )
         self._servers.append(control)
         data = await loop.create_server(
-            lambda: _DataProtocol(self), self.host, self.data_port
+            lambda: DataProtocol(self, self._data), self.host, self.data_port
         )
         self._servers.append(data)
         self.control_port = control.sockets[0].getsockname()[1]
@@ -78,12 +94,13 @@ class SimulatedPandA:
         """Close all connections and stop to listen."""
         if self._timer is not None:
             self._timer.cancel()
-        closing = [p.ended for p in (*self._control, *self._data)]
-        for protocol in (*self._control, *self._data):
-            protocol.abort()
+        connections = (*self._control, *self._data)
         for server in self._servers:
             server.close()
-        await asyncio.gather(*closing, *[s.wait_closed() for s in self._servers])
+        for connection in connections:
+            connection.abort()
+        await asyncio.gather(*[connection.ended for connection in connections])
+        await asyncio.gather(*[server.wait_closed() for server in self._servers])
         self._servers.clear()
 
     def run(self, function: Callable[[], _Result]) -> _Result:
@@ -95,146 +112,97 @@ class SimulatedPandA:
         async def call() -> _Result:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), loop).result(_START_TIMEOUT)
+        return asyncio.run_coroutine_threadsafe(call(), loop).result(_PATIENCE)
 
     def wake(self) -> None:
         """Bring the PandA up to date, send what it has, and set the next alarm."""
-        self.core.advance(self.clock())
-        for protocol in self._data:
-            protocol.pump()
+        self._advance()
+        for connection in list(self._data):
+            connection.pump()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         wakeup = self.core.next_wakeup()
         if wakeup is not None and self._loop is not None:
-            delay = max(0.0, wakeup - self.clock())
+            delay = max(0.0, wakeup + self.lost - self.clock())
             self._timer = self._loop.call_later(delay, self.wake)
+
+    def _advance(self) -> None:
+        """Let as much time pass as the clock says, or as can be made up for."""
+        now = self.clock() - self.lost
+        if self.core.busy() and now > self.core.now + _MOST_AT_ONCE:
+            self.lost += now - self.core.now - _MOST_AT_ONCE
+            now = self.core.now + _MOST_AT_ONCE
+        self.core.advance(now)
 
     def received(self, session: ControlSession, data: bytes) -> bytes:
         """Replies to what arrived on a control connection."""
-        self.core.advance(self.clock())
+        self._advance()
         reply = session.receive(data)
         self.wake()
         return reply
 
-    def add(self, protocol: "_ControlProtocol | _DataProtocol") -> None:
-        """A connection was made."""
-        if isinstance(protocol, _ControlProtocol):
-            self._control.add(protocol)
-        else:
-            self._data.add(protocol)
+    def _do(self, function: Callable[[], _Result]) -> _Result:
+        """Do something to the PandA now, wherever this is called from."""
 
-    def remove(self, protocol: "_ControlProtocol | _DataProtocol") -> None:
-        """A connection has ended."""
-        if isinstance(protocol, _ControlProtocol):
-            self._control.discard(protocol)
-        else:
-            self._data.discard(protocol)
+        def act() -> _Result:
+            self._advance()
+            result = function()
+            self.wake()
+            return result
 
+        return self.run(act)
 
-def _peer(transport: asyncio.Transport) -> str:
-    """host:port of the other side."""
-    name = transport.get_extra_info("peername") or ("?", 0)
-    return f"{name[0]}:{name[1]}"
+    def ask(self, *lines: str) -> list[str]:
+        """Replies to lines of the control port, without a connection to it."""
+        return self._do(lambda: self.core.ask(*lines))
 
+    def set_ttlin(self, number: int, level: bool) -> None:
+        """Set the level of TTLIN `number`."""
+        self._do(lambda: self.core.set_input(f"TTLIN{number}.VAL", level))
 
-class _Connection(asyncio.Protocol):
-    """What control and data connections have in common."""
+    def set_lvdsin(self, number: int, level: bool) -> None:
+        """Set the level of LVDSIN `number`."""
+        self._do(lambda: self.core.set_input(f"LVDSIN{number}.VAL", level))
 
-    transport: asyncio.Transport
+    def level(self, name: str) -> bool:
+        """Level of a bit, or of a bit input such as TTLOUT1.VAL."""
+        return self._do(lambda: self.core.level(name))
 
-    def __init__(self, panda: SimulatedPandA) -> None:
-        self.panda = panda
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def ttlout(self, number: int) -> bool:
+        """Level of TTLOUT `number`."""
+        return self.level(f"TTLOUT{number}.VAL")
 
-    def abort(self) -> None:
-        """End the connection at once."""
-        self.transport.abort()
+    def watch(self, name: str, watcher: Watcher) -> Callable[[], None]:
+        """Be told whenever a bit, or a bit input such as TTLOUT1.VAL, toggles.
 
-    def finished(self) -> None:
-        """Tell those who wait that the connection has ended."""
-        if not self.ended.done():
-            self.ended.set_result(None)
+        Args:
+            name: Such as SEQ1.OUTA or TTLOUT1.VAL.
+            watcher: Called on the PandA's event loop, several times a second, with
+                the times of all toggles since the last call, in seconds on the clock
+                of the PandA, and the levels that they led to.
 
+        Returns:
+            Call it to be told no more.
+        """
+        stop = self._do(lambda: self.core.watch(name, watcher))
+        return lambda: self._do(stop)
 
-class _ControlProtocol(_Connection):
-    """One control connection."""
+    def attach_motor(self, number: int, motor: SimulatedMotor | None) -> None:
+        """Put INENC `number` on a motor, or on none."""
+        self._do(lambda: self.core.attach_motor(number, motor))
 
-    session: ControlSession
+    def end_capture(self, reason: EndReason) -> None:
+        """End the current acquisition for any reason, if there is one."""
+        self._do(lambda: self.core.capture.end(reason))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open a session."""
-        if isinstance(transport, asyncio.Transport):
-            self.transport = transport
-            self.session = self.panda.core.open_control(_peer(transport))
-            self.panda.add(self)
+    def cut_control(self) -> None:
+        """Break all control connections; new ones are accepted."""
+        self._do(lambda: [connection.abort() for connection in list(self._control)])
 
-    def data_received(self, data: bytes) -> None:
-        """Answer."""
-        self.transport.write(self.panda.received(self.session, data))
-        if self.session.closed:
-            self.transport.close()
-
-    def pause_writing(self) -> None:
-        """The client does not read its replies: take no more commands."""
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client reads again."""
-        self.transport.resume_reading()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Close the session."""
-        self.panda.core.close_control(self.session)
-        self.panda.remove(self)
-        self.finished()
-
-
-class _DataProtocol(_Connection):
-    """One data connection."""
-
-    session: DataSession
-
-    def __init__(self, panda: SimulatedPandA) -> None:
-        super().__init__(panda)
-        self.paused = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Open a session."""
-        if isinstance(transport, asyncio.Transport):
-            self.transport = transport
-            self.session = self.panda.core.open_data(_peer(transport))
-            self.panda.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Take the options."""
-        self.session.receive(data)
-        self.pump()
-
-    def pump(self) -> None:
-        """Send as much as the client takes."""
-        while not self.paused:
-            chunk = self.session.next_chunk()
-            if chunk is None:
-                if self.session.closed:
-                    self.transport.close()
-                return
-            self.transport.write(chunk)
-
-    def pause_writing(self) -> None:
-        """The client does not keep up."""
-        self.paused = True
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        self.paused = False
-        self.pump()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Close the session."""
-        self.panda.core.close_data(self.session)
-        self.panda.remove(self)
-        self.finished()
+    def cut_data(self) -> None:
+        """Break all data connections; new ones are accepted."""
+        self._do(lambda: [connection.abort() for connection in list(self._data)])
 
 
 @contextmanager
@@ -270,7 +238,7 @@ def serve_in_thread(**options: Any) -> Generator[SimulatedPandA]:
 
     thread = threading.Thread(target=main, name="simulated PandA", daemon=True)
     thread.start()
-    ready.wait(_START_TIMEOUT)
+    ready.wait(_PATIENCE)
     if failed:
         raise failed[0]
     try:
@@ -278,6 +246,6 @@ def serve_in_thread(**options: Any) -> Generator[SimulatedPandA]:
     finally:
         for call in stop:
             call()
-        thread.join(_START_TIMEOUT)
+        thread.join(_PATIENCE)
     if failed:
         raise failed[0]

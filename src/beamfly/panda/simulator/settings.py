@@ -26,6 +26,7 @@ from beamfly.panda.simulator.catalogue import (
     ColumnSpec,
     FieldSpec,
 )
+from beamfly.panda.simulator.faults import Faults
 from beamfly.panda.simulator.fields import (
     ActionField,
     Attribute,
@@ -102,7 +103,12 @@ class Target:
 class Settings:
     """Every field and every metadata key."""
 
-    def __init__(self, catalogue: Catalogue, registers: Registers) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        registers: Registers,
+        faults: Faults | None = None,
+    ) -> None:
         self.catalogue = catalogue
         self.journal = Journal()
         bits, positions = catalogue.bits, catalogue.positions
@@ -113,6 +119,7 @@ class Settings:
             positions=positions,
             bit_index={n: i for i, n in enumerate((*bits, "ZERO", "ONE"))},
             position_index={n: i for i, n in enumerate((*positions, "ZERO"))},
+            faults=faults or Faults(),
         )
         self.fields = {
             (block.name, number, spec.name): field_class(spec)(

@@ -11,6 +11,7 @@ from beamfly.errors import CommandError
 from beamfly.panda.simulator.bus_fields import CAPTURE_LABELS, CAPTURE_OPTIONS
 from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY
 from beamfly.panda.simulator.changes import ChangeReport, group_named
+from beamfly.panda.simulator.faults import Faults
 from beamfly.panda.simulator.fields import Group
 from beamfly.panda.simulator.literals import (
     end,
@@ -52,6 +53,7 @@ class Host(Protocol):
     """The PandA that a command is for."""
 
     settings: Settings
+    faults: Faults
     persistent: bool
     verbosity: int
 
