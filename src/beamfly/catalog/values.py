@@ -21,6 +21,11 @@ def event_array(values: Sequence[Any], key: Document) -> Array:
     if not values:
         return np.empty((0, *event_shape(key)), dtype or float)
     try:
+        if dtype is not None and dtype.kind in "iu" and _whole(values):
+            return np.asarray(values, dtype)
+    except OverflowError:
+        dtype = None  # they do not fit what was declared
+    try:
         array: Array = np.asarray(values)
     except ValueError:  # of different lengths
         return _objects(values)
@@ -29,6 +34,10 @@ def event_array(values: Sequence[Any], key: Document) -> Array:
     if array.dtype.kind == "U" and not all(isinstance(v, str | list) for v in values):
         return _objects(values)  # numbers among texts stay numbers
     return array if dtype is None else _cast(array, dtype)
+
+
+def _whole(values: Sequence[Any]) -> bool:
+    return all(type(value) is int for value in values)
 
 
 def _numbers_with_gaps(array: Array) -> Array:
