@@ -69,6 +69,7 @@ class ClientCore:
         now: float,
         *,
         name_servers: Iterable[Address] = (),
+        circuit_type: type[ClientCircuit] = ClientCircuit,
         on_notice: Callable[[str], object] = lambda text: None,
     ) -> None:
         """Start without channels.
@@ -77,6 +78,7 @@ class ClientCore:
             identity: Who we are.
             now: Seconds of any clock that never goes back.
             name_servers: IPv4 addresses and ports that are searched over TCP.
+            circuit_type: What circuits are made of.
             on_notice: Told what is worth a line in a log.
         """
         self.identity = identity
@@ -87,6 +89,7 @@ class ClientCore:
         self.now = now
         self.notice = on_notice
         self.searches = Searches(identity.longest_search_period)
+        self._circuit_type = circuit_type
         self._numbers = Numbers()
         self._cids = Numbers()
         self._beacons = BeaconWatch()
@@ -303,7 +306,7 @@ class ClientCore:
         """A new circuit, which the shell is to connect."""
         who = self.identity
         largest = 1 << 32 if who.largest_array is None else who.largest_array
-        circuit = ClientCircuit(
+        circuit = self._circuit_type(
             self,
             address,
             self._numbers,

@@ -114,7 +114,7 @@ class Put(Request):
         """Processing is over."""
         self._next(self.channel)
         if self._request is not None:
-            self._request.on_value()
+            self._request.on_value(*reading)
 
     def on_error(self, error: Exception) -> None:
         """Refused or disconnected."""

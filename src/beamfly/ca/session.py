@@ -1,0 +1,130 @@
+"""One connection for the time of a call, for `beamfly.ca.blocking`."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from beamfly.ca.blocking_client import Answer
+from beamfly.ca.channel import Channel, Monitor
+from beamfly.ca.channel_type import resolve
+from beamfly.ca.dbr import Dbr, layout
+from beamfly.ca.driver import NEVER, Driver
+from beamfly.ca.payloads import pack
+from beamfly.ca.raw_circuit import RawCircuit
+from beamfly.ca.responses import ReadNotifyResponse, ReadResponse, WriteNotifyResponse
+from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
+from beamfly.errors import CADisconnected, CATimeout
+
+log = logging.getLogger("beamfly.ca")
+DEFAULT_TIMEOUT = 2.0
+"""Seconds for each step: find, read, write."""
+
+
+class Session:
+    """One connection for the time of a call."""
+
+    def __init__(self, timeout: float) -> None:
+        self._driver = Driver(
+            None, lambda text: log.warning("%s", text), circuit_type=RawCircuit
+        )
+        self._timeout = timeout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._driver.close()
+
+    def connect(self, *names: tuple[str, int]) -> list[Channel]:
+        """Channels for names and priorities, all connected."""
+        channels = [self._driver.core.channel(*name) for name in names]
+        end = time.monotonic() + self._timeout
+        if not self._driver.run_until(lambda: all(c.link for c in channels), end):
+            missing = next(one for one in channels if not one.link)
+            msg = f"{missing.name} was not found within {self._timeout} s"
+            raise CATimeout(msg, name=missing.name, status=ECA_TIMEOUT)
+        return channels
+
+    def run_until(self, done: Callable[[], bool], end: float) -> None:
+        """Work until something is done or the time has come."""
+        self._driver.run_until(done, end)
+
+    def monitor(self, monitor: Monitor) -> None:
+        """Subscribe, now and after every reconnection."""
+        self._driver.core.monitor(monitor)
+
+    def read(
+        self,
+        channel: Channel,
+        data_type: Any,
+        data_count: int | None,
+        notify: bool,
+        force_int_enums: bool,
+    ) -> ReadNotifyResponse | ReadResponse:
+        """Read once."""
+        code = _read_type(channel, data_type, force_int_enums)
+        answer = Answer(channel, time.monotonic() + self._timeout)
+        circuit = _circuit(channel)
+        if notify:
+            circuit.read(channel, code, data_count or 0, answer)
+            return ReadNotifyResponse(*self._wait(answer))
+        circuit.read_old(channel, code, data_count or 0, answer)
+        return ReadResponse(*self._wait(answer))
+
+    def write(
+        self,
+        channel: Channel,
+        data: Any,
+        data_type: Any,
+        notify: bool,
+    ) -> WriteNotifyResponse | None:
+        """Write once."""
+        code = _write_type(channel, data, data_type)
+        count, raw = pack(layout(code).base, data)
+        circuit = _circuit(channel)
+        if not notify:
+            circuit.write(channel, code, count, raw)
+            return None
+        answer = Answer(channel, time.monotonic() + self._timeout)
+        circuit.write_notify(channel, code, count, raw, answer)
+        return WriteNotifyResponse(*self._wait(answer))
+
+    def _wait(self, answer: Answer) -> tuple[Any, ...]:
+        """Header and payload of the answer, or the error."""
+        self._driver.exchange(_circuit(answer.channel), lambda: answer.done, NEVER)
+        if answer.error is not None:
+            raise answer.error
+        return answer.reading
+
+
+def _circuit(channel: Channel) -> RawCircuit:
+    """Where a channel is connected."""
+    if not isinstance(channel.circuit, RawCircuit):
+        msg = f"{channel.name} went away; nothing was sent"
+        raise CADisconnected(msg, name=channel.name, status=ECA_DISCONN)
+    return channel.circuit
+
+
+def _read_type(channel: Channel, data_type: Any, force_int_enums: bool) -> Dbr:
+    """DBR type to read; enums come as strings unless told otherwise."""
+    native = channel.native_type
+    if data_type is None and native is Dbr.ENUM and not force_int_enums:
+        return Dbr.STRING
+    return resolve(data_type, native)
+
+
+def _write_type(channel: Channel, data: Any, data_type: Any) -> Dbr:
+    """DBR type to write; text for an enum goes as text."""
+    native = channel.native_type
+    if data_type is None and native is Dbr.ENUM:
+        first: Any = data
+        if isinstance(data, (list, tuple)) and data:
+            first = data[0]  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(first, (str, bytes)):
+            return Dbr.STRING
+    code = resolve(data_type, native)
+    if code > Dbr.DOUBLE and code not in (Dbr.PUT_ACKT, Dbr.PUT_ACKS):
+        # servers take values only, not metadata
+        return layout(code).base
+    return code

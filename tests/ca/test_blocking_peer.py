@@ -1,0 +1,262 @@
+"""The blocking functions and the blocking client against a genuine C IOC."""
+
+import signal
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beamfly.ca.blocking import (
+    ChannelType,
+    Client,
+    block,
+    interrupt,
+    read,
+    read_write_read,
+    subscribe,
+    write,
+)
+from beamfly.ca.dbr import Dbr
+from beamfly.errors import BadValue, CARefused, CATimeout
+
+from .c_ioc import CIoc
+
+pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("ioc")]
+
+
+def test_read_and_write() -> None:
+    assert write("T:ao", 2.5) is None
+    response = read("T:ao")
+    assert response.data.tolist() == [2.5] and response.data.dtype == ">f8"
+    assert (response.data_type, response.data_count) == (ChannelType.DOUBLE, 1)
+    assert response.data_type == 6
+    assert response.status.name == "ECA_NORMAL" and response.status.success
+    assert response.header.payload_size == 8
+    assert bytes(response)[:8] == bytes.fromhex("000f000800060001")
+    assert len(bytes(response)) == 24
+    assert b"".join(response.buffers)[:8] == response.data.tobytes()
+    assert "ReadNotifyResponse(data=array([2.5]" in repr(response)
+
+
+@pytest.mark.parametrize("notify", [True, False])
+def test_both_ways_to_read_agree(notify: bool) -> None:
+    write("T:longs", [1, 2, 3], notify=True)
+    response = read("T:longs", notify=notify, data_type="time")
+    assert response.data.tolist() == [1, 2, 3]
+    assert response.metadata.timestamp == pytest.approx(time.time(), abs=60)
+    assert response.metadata.stamp.as_datetime().year >= 2026
+    with pytest.raises(CARefused if notify is None else CATimeout):
+        read("T:nothing", notify=notify, timeout=0.1)
+
+
+def test_metadata_of_all_classes() -> None:
+    write("T:ao", 7.5, notify=True)
+    meta = read("T:ao", data_type="control").metadata
+    assert (meta.units, meta.precision) == (b"mm", 3)
+    assert (meta.upper_ctrl_limit, meta.lower_disp_limit) == (9, -10)
+    assert (meta.severity.name, meta.status.name) == ("MINOR_ALARM", "HIGH")
+    assert "DBR_CTRL_DOUBLE(status=<AlarmStatus.HIGH: 4>" in repr(meta)
+    assert not hasattr(read("T:ao", data_type="status").metadata, "units")
+    enum = read("T:enum", data_type="graphic").metadata
+    assert enum.enum_strings == (b"zero", b"one", b"two")
+    assert read("T:string", data_type="control").data_type == ChannelType.TIME_STRING
+    assert read("T:string", data_type="graphic").data_type == ChannelType.STS_STRING
+
+
+@pytest.mark.parametrize("code", [code for code in Dbr if code not in (35, 36)])
+def test_every_type_can_be_read(code: Dbr) -> None:
+    write("T:enum", 2, notify=True)
+    response = read("T:enum", data_type=int(code), timeout=5)
+    assert response.data_type == code
+    value = response.data[0]
+    expected = {0: b"two", 38: b"mbbo", 37: b"two"}.get(
+        code, b"two" if code < 35 and code % 7 == 0 else 2
+    )
+    assert value == expected
+
+
+def test_enums_are_text_unless_told_otherwise() -> None:
+    write("T:enum", "one", notify=True)
+    assert read("T:enum").data == [b"one"]
+    assert read("T:enum", force_int_enums=True).data.tolist() == [1]
+    assert read("T:enum", data_type="native").data.tolist() == [1]
+    write("T:enum", [b"two"], notify=True)
+    assert read("T:enum").data == [b"two"]
+
+
+def test_refusals_and_nonsense() -> None:
+    answer = write("T:enum", "no such state", notify=True)
+    assert answer is not None and answer.status.name == "ECA_PUTFAIL"
+    answer = write("T:ao.NAME", "x", notify=True)
+    assert answer is not None and answer.status.code_with_severity == 376
+    with pytest.raises(TimeoutError, match="T:nothing was not found within"):
+        read("T:nothing", timeout=0.1)
+    with pytest.raises(ValueError, match="none of native"):
+        read("T:ao", data_type="fancy")
+    with pytest.raises(BadValue, match="no valid data type"):
+        read("T:ao", data_type=99)
+    with pytest.raises(BadValue):
+        write("T:ao", 1, metadata=(1, 2))
+
+
+def test_read_write_read() -> None:
+    write("T:ao", 1.0, notify=True)
+    first, answer, last = read_write_read("T:ao", 2.0, notify=True)
+    assert (first.data[0], last.data[0]) == (1.0, 2.0)
+    assert answer is not None and answer.status.success
+    assert read_write_read("T:ao", 3.0)[1] is None
+
+
+def test_subscriptions_on_one_server() -> None:
+    seen: list[Any] = []
+    one, other = subscribe("T:counter"), subscribe("T:enum", data_type="control")
+    one.add_callback(lambda sub, response: seen.append((sub.pv_name, response)))
+    token = other.add_callback(lambda response: seen.append(("enum", response)))
+    block(one, other, duration=0.35)
+    names = [name for name, _ in seen]
+    assert names.count("T:counter") >= 2 and names.count("enum") == 1
+    responses = dict(seen)
+    assert responses["T:counter"].metadata.timestamp > 1e9
+    assert responses["T:counter"].data.dtype == ">f8"
+    other.remove_callback(token)
+    seen.clear()
+    other.block(duration=0.1)
+    assert seen == []
+
+
+def test_a_callback_ends_block() -> None:
+    subscription = subscribe("T:counter")
+
+    def stop(sub: Any, response: Any) -> None:
+        raise KeyboardInterrupt
+
+    token = subscription.add_callback(stop)
+    subscription.block(duration=5)
+    subscription.remove_callback(token)
+
+    def bad(response: Any) -> None:
+        raise ZeroDivisionError
+
+    subscription.add_callback(bad)
+    with pytest.raises(ZeroDivisionError):
+        subscription.block(duration=5)
+
+
+def test_interrupt_from_another_thread() -> None:
+    started = threading.Event()
+    subscription = subscribe("T:ao")
+    subscription.add_callback(lambda sub, response: started.set())
+
+    def later() -> None:
+        started.wait(5)
+        interrupt()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    start = time.monotonic()
+    subscription.block(duration=20)
+    thread.join()
+    assert time.monotonic() - start < 3
+    interrupt()
+
+
+def test_block_goes_on_when_the_server_is_back(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ioc = CIoc(tmp_path)
+    ioc.start()
+    for name, value in ioc.environment.items():
+        monkeypatch.setenv(name, value)
+    seen: list[float] = []
+    subscription = subscribe("T:ao")
+
+    def stop_when_restarted(sub: Any, response: Any) -> None:
+        seen.append(response.data[0])
+        if seen[-1] == 1.5:
+            raise KeyboardInterrupt
+
+    subscription.add_callback(stop_when_restarted)
+    try:
+        write("T:ao", 5.0, notify=True)
+        restart = threading.Timer(0.3, lambda: (ioc.stop(), ioc.start()))
+        restart.start()
+        subscription.block(duration=20.0)
+        restart.join()
+    finally:
+        ioc.stop()
+    assert seen == [5.0, 1.5]
+
+
+# ---- the client that keeps its connections
+
+
+@pytest.fixture
+def client(ioc: CIoc) -> Any:
+    with Client(ioc.config) as one:
+        yield one
+
+
+def test_client(client: Client) -> None:
+    channel = client.connect("T:ao")
+    channel.put(3.5, wait=True)
+    assert channel.get() == 3.5
+    reading = channel.read()
+    assert (reading.value, reading.severity) == (3.5, 0)
+    assert channel.get(Dbr.TIME_DOUBLE) == reading
+    assert channel.describe().units == b"mm"
+    channel.put("4.5", wait=True)
+    channel.put(5.5)
+    assert channel.get() == 5.5
+    assert repr(channel) == "<Channel 'T:ao': connected>"
+    channel.close()
+    with pytest.raises(CATimeout, match=r"T:nothing was not found within 0\.1 s"):
+        client.connect("T:nothing", 0.1)
+    with pytest.raises(CARefused):
+        client.connect("T:enum").put("no such state", wait=True)
+
+
+def test_client_with_many(client: Client) -> None:
+    channels = client.connect_many(["T:ao", "T:long", "T:double"])
+    client.put_many(channels, [1.0, 2, [3.0, 4.0]], wait=True)
+    ao, long_, array = client.get_many(channels)
+    assert (ao, long_, array.tolist()) == (1.0, 2, [3.0, 4.0])
+    big = np.arange(1e6)
+    channels[2].put(big, wait=True, timeout=20)
+    assert np.array_equal(channels[2].get(timeout=20), big)
+    channels[2].put([1.0], wait=True)
+
+
+def test_client_with_monitors(client: Client) -> None:
+    channel = client.connect("T:long")
+    channel.put(0, wait=True)
+    seen: list[Any] = []
+    stop = channel.monitor(lambda *reading: seen.append(reading[0]))
+    for value in range(1, 100):
+        channel.put(value)
+    assert client.run(5.0, until=lambda: len(seen) == 100)
+    assert seen == list(range(100))
+    stop()
+    channel.put(1, wait=True)
+    assert not client.run(0.05)
+    assert len(seen) == 100
+
+
+def test_client_sees_a_frozen_server(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ioc = CIoc(tmp_path)
+    ioc.start()
+    try:
+        with Client(ioc.config) as client:
+            channel = client.connect("T:ao")
+            ioc.signal(signal.SIGSTOP)
+            start = time.monotonic()
+            with pytest.raises(CATimeout, match="did not answer in time"):
+                channel.get(timeout=0.3)
+            assert 0.25 < time.monotonic() - start < 2
+            ioc.signal(signal.SIGCONT)
+            assert channel.get() is not None
+    finally:
+        ioc.stop()
