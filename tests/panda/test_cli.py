@@ -220,7 +220,7 @@ def test_hdf_shows_the_time_left_at_a_terminal(
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.output)
     assert f"acquisition 1 of 1: {tmp_path}/scan.h5" in text.replace("\n", "")
     assert re.search(
-        r"[1-9]\d* rows, \d+ rows/s, 0\.\d MB/s, 0 missed, \d s left", text
+        r"[1-9][\d,]* rows, [\d,]+ rows/s, \d\.\d MB/s, 0 missed, \d+ s left", text
     )
     assert f"{tmp_path}/scan.h5: 1000 rows, Ok" in result.output
 
