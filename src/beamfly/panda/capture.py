@@ -53,7 +53,7 @@ __all__ = [
 CONNECT_TIMEOUT = 5.0
 """Seconds for connecting, when `with` starts a capture."""
 STOP_TIMEOUT = 10.0
-"""Seconds for the PandA to end an acquisition, and again for the file."""
+"""Seconds for the PandA to end an acquisition, and for the file to be closed."""
 
 
 class HdfCapture:
@@ -244,8 +244,8 @@ class HdfCapture:
         for the end, and the report is not final.
 
         Args:
-            timeout: Seconds to wait for the end of the acquisition, and as many again
-                for the file.
+            timeout: Seconds to wait for the end of the acquisition. The file is given
+                as many, but at least 10, to take what was received.
             expected: Rows that there should be, for the report.
 
         Returns:
@@ -261,10 +261,11 @@ class HdfCapture:
             if self._report is None:
                 with threads.news:
                     threads.news.wait_for(lambda: not threads.receiving, timeout)
-                closed = threads.stop(timeout)
+                patience = max(timeout, STOP_TIMEOUT)
+                closed = threads.stop(patience)
                 report = self._summary(expected)
                 if not closed:
-                    return self._still_open(report, timeout)
+                    return self._still_open(report, patience)
                 self._report = report
             return self._report
 

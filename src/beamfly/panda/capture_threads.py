@@ -261,10 +261,10 @@ class CaptureThreads:
         return False
 
     def _end(self, end: EndData) -> None:
-        """Note the end of the acquisition that runs; raise if it was not a good one."""
+        """Note the end of the acquisition that runs, if it is a good one."""
+        self._check_end(end)
         self._target.end(end.reason)
         self._note_end(end.reason)
-        self._check_end(end)
         self._flushed_at = time.monotonic()
         self._tell()
 
@@ -292,7 +292,7 @@ class CaptureThreads:
 
     def _check_end(self, end: EndData) -> None:
         """Raise CaptureError if an acquisition did not end well."""
-        rows = self._runs[-1].rows
+        rows = self._handover.written - self._runs[-1].first_row
         if end.reason not in NORMAL_ENDS:
             meaning = "; its last rows may be corrupt" if end.reason is _OVERRUN else ""
             msg = (
