@@ -98,8 +98,13 @@ def empty(code: int, count: int, status: int) -> Answer:
 
 
 def _fill(status: int, row: Layout, count: int, payload: bytes) -> Answer:
-    """Zeros up to the size of the payload."""
-    return _wrap(status, row.code, count, payload.ljust(padded(row.size(count)), b"\0"))
+    """Zeros up to the size of the payload.
+
+    There is always some: an update of size 0, as rsrv sends it for an empty array of a
+    plain type, says to clients that the subscription has ended.
+    """
+    size = max(padded(row.size(count)), 8)
+    return _wrap(status, row.code, count, payload.ljust(size, b"\0"))
 
 
 def _wrap(status: int, code: int, count: int, payload: bytes) -> Answer:

@@ -119,7 +119,9 @@ def test_long_header_from_64_kilobytes_on() -> None:
 
 def test_empty_array() -> None:
     pv = PV(length=10, type="double")
-    assert pv.answer(Dbr.DOUBLE, 0).tail == b""
+    # size 0 would end a subscription
+    assert pv.answer(Dbr.DOUBLE, 0).tail == bytes(8)
+    assert pv.answer(Dbr.DOUBLE, 0).head & 0xFFFF == 0
     assert len(pv.answer(Dbr.TIME_DOUBLE, 0).tail) == 16
     assert decode(Dbr.DOUBLE, 2, pv.answer(Dbr.DOUBLE, 2).tail).elements() == (0, 0)
 
