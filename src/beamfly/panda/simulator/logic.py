@@ -139,6 +139,8 @@ class GateState:
     """What it last put out."""
     level: int = 0
     """What it would put out if it were enabled."""
+    forced: int = -1
+    """Level that software has just asked for, -1 for none."""
 
 
 class SrGate(Block):
@@ -154,7 +156,7 @@ class SrGate(Block):
     def write(self, field: str, value: int, tick: int) -> None:
         """Take a setting; FORCE_SET and FORCE_RST act at once."""
         if field.startswith("FORCE_"):
-            self.state = replace(self.state, level=int(field == "FORCE_SET"))
+            self.state = replace(self.state, forced=int(field == "FORCE_SET"))
         else:
             super().write(field, value, tick)
 
@@ -170,6 +172,8 @@ class SrGate(Block):
         events = np.full(len(ticks), -1)
         events[np.isin(ticks, sets)] = 1
         events[np.isin(ticks, resets)] = 0
+        if self.state.forced >= 0:
+            events[0] = self.state.forced
         levels = self._levels(events, enable.at(ticks))
         out = bits_from(self.state.shown, ticks, levels)
         last = self.state.level if not len(levels) else int(levels[-1])

@@ -1,0 +1,144 @@
+"""The mechanics of the simulated beamline: two axes, a photon counter, one output.
+
+A `SampleStage` owns the physics and knows no ophyd-async: `beamfly.sim.axis` makes
+devices of it. What moves is known to the PandA's encoders to a fraction of a count.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from beamfly.panda.simulator.motors import SimulatedMotor
+from beamfly.panda.simulator.server import SimulatedPandA
+from beamfly.sim.sample import photon_rate
+from beamfly.sim.trajectory import Array, Trajectory
+
+COUNTS_PER_MM = 10_000.0
+"""Encoder counts per mm: 0.1 um."""
+LINE_OUTPUT = "TTLIN1.VAL"
+"""The PandA's input that is high while a line of a trajectory is passed."""
+_SAMPLING = 1e-4
+"""Seconds between two looks at the sample while the stage moves."""
+_MOST_LOOKS = 200_000
+"""Of one movement; a long one is sampled more coarsely."""
+_IDLE = 3600.0
+"""Seconds for which photons are counted after the stage has come to rest."""
+
+T = TypeVar("T")
+
+
+class SampleStage:
+    """Axes x and y in mm, on INENC1 and INENC2; photons are counted by INENC3.
+
+    Args:
+        velocity: Of a move, mm/s.
+        acceleration: Of a move, mm/s2.
+    """
+
+    def __init__(self, velocity: float = 20.0, acceleration: float = 200.0) -> None:
+        self.axes: dict[str, SimulatedMotor] = {
+            name: SimulatedMotor(
+                velocity=velocity,
+                acceleration=acceleration,
+                counts_per_unit=COUNTS_PER_MM,
+            )
+            for name in ("x", "y")
+        }
+        self.photons = SimulatedMotor(counts_per_unit=1.0)
+        """How many photons were counted since the start, as the path of an encoder."""
+        self._panda: SimulatedPandA | None = None
+
+    @property
+    def encoders(self) -> list[SimulatedMotor]:
+        """What INENC1 and so on are on."""
+        return [*self.axes.values(), self.photons]
+
+    def attach(self, panda: SimulatedPandA) -> None:
+        """From now on time is that of this PandA, whose encoders are ours."""
+        self._panda = panda
+
+    @property
+    def panda(self) -> SimulatedPandA:
+        """The PandA that this stage is on; RuntimeError if there is none."""
+        if self._panda is None:
+            raise RuntimeError("the stage is on no PandA, so there is no time")
+        return self._panda
+
+    def now(self) -> float:
+        """Seconds on the clock that stage and PandA share."""
+        return self.panda.clock()
+
+    def move(self, name: str, target: float) -> float:
+        """Start to move an axis; returns when it arrives."""
+        return self._act(lambda now: self.axes[name].move(target, now=now))
+
+    def stop(self, name: str) -> float:
+        """Stop an axis as fast as it can; returns when it is at rest."""
+        return self._act(lambda now: self.axes[name].stop(now=now))
+
+    def halt(self) -> None:
+        """Stop all axes, and the output goes low."""
+
+        def halt(now: float) -> None:
+            for axis in self.axes.values():
+                axis.stop(now=now)
+            self.panda.core.machine.schedule_input(LINE_OUTPUT, [now], [False])
+
+        self._act(halt)
+
+    def fly(self, trajectory: Trajectory, names: dict[object, str]) -> float:
+        """Start a trajectory; returns when it ends.
+
+        Args:
+            trajectory: Where to be when.
+            names: Which of the trajectory's axes is x and which is y.
+        """
+
+        def start(now: float) -> float:
+            times = trajectory.times.tolist()
+            for axis, places in trajectory.positions.items():
+                self.axes[names[axis]].follow(times, places.tolist(), now=now)
+            edges = np.stack([trajectory.line_starts, trajectory.line_ends], 1).ravel()
+            levels = [True, False] * len(trajectory.line_starts)
+            self.panda.core.machine.schedule_input(
+                LINE_OUTPUT, (now + edges).tolist(), levels
+            )
+            return now + trajectory.duration
+
+        return self._act(start)
+
+    def _act(self, action: Callable[[float], T]) -> T:
+        """Do something to the stage between two steps of the PandA."""
+
+        def act() -> T:
+            panda = self.panda
+            now = panda.clock()
+            panda.core.advance(now)
+            result = action(now)
+            self._count_photons(now)
+            panda.wake()
+            return result
+
+        return self.panda.run(act)
+
+    def _count_photons(self, now: float) -> None:
+        """Work out the photons of all that is going to happen."""
+        end = max(now, *(axis.arrives() for axis in self.axes.values()))
+        looks = min(_MOST_LOOKS, int((end - now) / _SAMPLING)) + 2
+        times = np.linspace(now, max(end, now + _SAMPLING), looks)
+        x, y = (_positions(axis, times) for axis in self.axes.values())
+        rates = photon_rate(x, y)
+        gained = np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))
+        counted = self.photons.position(now) + np.concatenate([[0.0], gained])
+        # at rest the last rate goes on
+        times = np.append(times - now, times[-1] - now + _IDLE)
+        counted = np.append(counted, counted[-1] + rates[-1] * _IDLE)
+        self.photons.follow(times.tolist(), counted.tolist(), now=now)
+
+
+def _positions(axis: SimulatedMotor, times: Array) -> Array:
+    """Where an axis is at many times."""
+    known = np.array(axis.times[1:] or [0.0])
+    places = np.array(axis.positions[1:] or axis.positions)
+    return np.interp(times, known, places, left=axis.positions[0])
