@@ -282,6 +282,23 @@ def test_a_server_that_lied_is_tried_again_later() -> None:
     assert channel.connected
 
 
+@pytest.mark.parametrize("cut", [1, 15, 16, 20, 39])
+def test_a_connection_cut_in_the_middle_of_a_message(cut: int) -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    seen, _ = watch(rig, channel)
+    circuit = channel.circuit
+    assert circuit is not None
+    here, end = rig.links[circuit]
+    here.pvs["d"].value = 2.5
+    here.post(end, next(iter(end.ledger.subscriptions)))
+    circuit.receive(b"".join(end.output())[:cut], rig.now)
+    circuit.end_of_file()
+    rig.later(1.0)
+    # the value that was cut is not lost: it comes with the new connection
+    assert [row[0] for row in seen] == [1.5, 2.5]
+
+
 def test_two_servers_with_the_same_pv_are_reported_once_used() -> None:
     rig = Rig(server(), Server(("10.0.0.2", 5064), {"d": Pv(Dbr.DOUBLE, 2.0)}))
     channel = rig.connect("d")

@@ -11,7 +11,7 @@ from beamfly.ca.message import Access, EventMask
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
-from beamfly.errors import CADisconnected, CATimeout
+from beamfly.errors import CADisconnected, CAError, CATimeout
 
 if TYPE_CHECKING:
     from beamfly.ca.asyncio import Client
@@ -147,6 +147,9 @@ class Channel:
         """Return when it is connected; CATimeout after so many seconds."""
         if self.core.link is not None:
             return
+        if self.core.closed:
+            msg = f"{self.name} is closed; it is not looked for"
+            raise CADisconnected(msg, name=self.name, status=ECA_DISCONN)
         future: asyncio.Future[None] = self.client.loop.create_future()
         self._waiting.append(future)
         try:
@@ -311,16 +314,21 @@ class Channel:
             dbr: Base type of the values, None for the native one.
             count: Elements; 0: as many as there are.
             mask: Bits of EventMask.
-            on_error: Told of failures; None: they are logged.
+            on_error: Told of failures; None: they are logged, and a callback that
+                raises ends the subscription.
         """
 
         def choose(core: CoreChannel) -> tuple[int, int]:
             base = core.native_type if dbr is None else dbr
             return promote(base, Family.TIME), count
 
-        monitor = Monitor(
-            self.core, choose, mask, callback, on_error or self.client.log_error
-        )
+        def log_error(error: Exception) -> None:
+            self.client.log_error(error)
+            if not isinstance(error, CAError):
+                subscription.close()
+
+        monitor = Monitor(self.core, choose, mask, callback, on_error or log_error)
+        subscription = Subscription(self.client, monitor)
         self.client.core.monitor(monitor)
         self.client.flush(self.core)
-        return Subscription(self.client, monitor)
+        return subscription
