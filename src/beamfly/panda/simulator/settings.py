@@ -36,11 +36,8 @@ from beamfly.panda.simulator.fields import (
     Group,
     IntField,
     Journal,
-    LutField,
     Registers,
-    ScalarField,
     Surroundings,
-    TimeField,
     UintField,
 )
 from beamfly.panda.simulator.literals import (
@@ -49,6 +46,11 @@ from beamfly.panda.simulator.literals import (
     read_integer,
 )
 from beamfly.panda.simulator.metadata import Metadata
+from beamfly.panda.simulator.scaled_fields import (
+    LutField,
+    ScalarField,
+    TimeField,
+)
 from beamfly.panda.simulator.table_field import TableField
 
 _CLASSES: dict[str, type[Field]] = {
