@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beamfly.catalog import Catalog, Column
-from beamfly.catalog.columns import layout
+from beamfly.catalog.file_columns import layout
 from beamfly.catalog.segments import ExternalField, Resource, Segment
 from beamfly.catalog.values import event_array
 from beamfly.errors import CatalogError

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Column, FileColumn
+from .columns import Column
+from .file_columns import FileColumn
 from .values import Array
 
 Rows = slice | Array

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from .columns import FileColumn
+from .clock import clock_field
+from .file_columns import FileColumn
 from .jsonl import Document
 from .values import Array
 
@@ -29,7 +30,7 @@ def filled(
 
     An event gets the values of its row. Rows of a stream without events come as
     event_page documents before the stop document (at the end, if there is none), with
-    the time of their descriptor: they have none of their own.
+    the time at which a PandA says they were taken, or else that of their descriptor.
 
     Raises:
         CatalogError: A data file is missing or cannot be read.
@@ -72,6 +73,8 @@ class _Filler:
             key: FileColumn(key, record.data_keys[key], source, files)
             for key, source in record.external.items()
         }
+        clock = clock_field(record.data_keys)
+        self._clock = self._columns.get(clock) if clock else None
         self._rows = {key: _rows(column) for key, column in self._columns.items()}
 
     def fill(self, event: Document) -> None:
@@ -94,7 +97,8 @@ class _Filler:
 
     def _page(self, start: int, stop: int) -> Document:
         rows, descriptor = stop - start, self.descriptors[-1]
-        times = [descriptor["time"]] * rows
+        taken = self._clock.times(start, stop) if self._clock is not None else None
+        times = [descriptor["time"]] * rows if taken is None else taken.tolist()
         return {
             "descriptor": descriptor["uid"],
             "uid": [str(uuid.uuid4()) for _ in range(rows)],

@@ -133,14 +133,16 @@ class LineReader:
     def read(self) -> Iterator[Line]:
         """Give the whole lines that came since the last call.
 
+        A line counts as read when the next one is asked for: one that its reader
+        stumbles over comes again.
+
         Raises:
             CatalogError: The file cannot be read, or holds what is no document.
         """
         for text in self._new_lines():
-            line = decode(text, self.path, self.number + 1)
+            yield decode(text, self.path, self.number + 1)
             self.offset += len(text) + 1
             self.number += 1
-            yield line
 
     def _new_lines(self) -> list[bytes]:
         try:

@@ -15,8 +15,8 @@ from typing import Any
 
 from beamfly.errors import CatalogError
 
-from .columns import DataFiles
 from .datafiles import DataFinder
+from .file_columns import DataFiles
 from .filling import filled
 from .jsonl import Document, Line, LineReader
 from .record import RunRecord

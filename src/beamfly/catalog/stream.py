@@ -15,7 +15,9 @@ import numpy as np
 from beamfly.errors import CatalogError
 
 from .alignment import align
-from .columns import Column, DataFiles, EventColumn, FileColumn
+from .clock import clock_field
+from .columns import Column, EventColumn
+from .file_columns import DataFiles, FileColumn
 from .jsonl import Document
 from .record import StreamRecord
 from .segments import ExternalField
@@ -135,8 +137,9 @@ class Stream:
         Returns:
             A dataset with dimension `time`. Its coordinate is the time of each event,
             in seconds since 1970. A stream that was written by hardware alone has no
-            events: its coordinate counts the rows from 0. All fields are cut to the
-            shortest, so that a row is one event.
+            events: there it comes from the time stamps which a PandA captured, or, if
+            there are none, counts the rows from 0. All fields are cut to the shortest,
+            so that a row is one event.
 
         Raises:
             CatalogError: A data file is missing or cannot be read; names it.
@@ -146,20 +149,33 @@ class Stream:
         wanted = [name for name in known if variables is None or name in variables]
         with self._run.data_files() as files:
             columns = {name: self._column(name, record, files) for name in wanted}
-            return self._dataset(record, columns)
+            return self._dataset(record, columns, files)
+
+    def _clock(self, record: StreamRecord, files: DataFiles) -> FileColumn | None:
+        name = clock_field(record.data_keys)
+        if name is None or name not in record.external:
+            return None
+        return FileColumn(name, record.data_keys[name], record.external[name], files)
 
     def _dataset(
-        self, record: StreamRecord, columns: Mapping[str, Column]
+        self, record: StreamRecord, columns: Mapping[str, Column], files: DataFiles
     ) -> "xarray.Dataset":
         import xarray
 
         outside = {n: c for n, c in columns.items() if isinstance(c, FileColumn)}
+        has_events = self._has_events(record)
+        clock = None if has_events or not outside else self._clock(record, files)
+        if clock is not None:
+            outside.setdefault(clock.name, clock)
         events = np.asarray(record.seq_nums[: len(record.times)], dtype=np.int64)
-        alignment = align(events if self._has_events(record) else None, outside)
+        alignment = align(events if has_events else None, outside)
         self._warn_of_cut(record, outside, alignment.count)
-        if self._has_events(record):
+        time: Array | None = None
+        if has_events:
             time = np.asarray(record.times, dtype=float)[alignment.of_events]
-        else:
+        elif clock is not None:
+            time = clock.times(0, alignment.count)
+        if time is None:
             time = np.arange(alignment.count, dtype=float)
         sizes: dict[str, int] = {"time": alignment.count}
         variables = {
