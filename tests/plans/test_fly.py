@@ -1,24 +1,36 @@
 """`fly`: documents, files, reports, and every way in which a flight can end."""
 
 import asyncio
+import inspect
 import itertools
 import os
 import signal
 import threading
 import time
+import typing
 from contextlib import ExitStack
+from dataclasses import replace
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import pytest
 from bluesky.utils import FailedStatus, RunEngineInterrupted
-from ophyd_async.core import TriggerInfo, init_devices
+from ophyd_async.core import (
+    FlyMotorInfo,
+    StaticFilenameProvider,
+    StaticPathProvider,
+    TriggerInfo,
+    UUIDFilenameProvider,
+    init_devices,
+)
 from ophyd_async.fastcs.panda import (
     SeqTable,
     SeqTableInfo,
     SeqTrigger,
     StaticSeqTableFlyableLogic,
 )
+from ophyd_async.sim import SimBlobDetector, SimMotor
+from pydantic import create_model
 
 from beamfly.devices import HDFPanda
 from beamfly.errors import (
@@ -28,7 +40,8 @@ from beamfly.errors import (
     HdfError,
     PandaDisconnected,
 )
-from beamfly.hdf import open_columns
+from beamfly.hdf import ColumnWriter, open_columns
+from beamfly.panda.capture import HdfCapture
 from beamfly.panda.simulator.server import serve_in_thread
 from beamfly.plans import fly, fly_grid
 from flying import Hand, cut_control, cut_data
@@ -206,8 +219,6 @@ def test_a_sequencer_flies_by_ophyds_own_logic(RE, panda, hand, docs):
 
 
 def test_a_grid_is_one_run_and_one_file(RE, panda, hand, docs):
-    from ophyd_async.sim import SimMotor
-
     hand.put({"PCAP.ENABLE": "SEQ1.ACTIVE", "PCAP.TRIG": "SEQ1.OUTA"})
     with init_devices():
         slow = SimMotor()
@@ -316,8 +327,6 @@ def test_a_broken_control_connection_does_not_stop_the_data(RE, sim, panda, hand
 def test_a_disk_that_fails_fails_the_run_with_its_own_words(
     RE, panda, hand, docs, tmp_path, monkeypatch
 ):
-    from beamfly.hdf import ColumnWriter
-
     def full(self, columns):
         raise HdfError(f"{self.path}: the disk is full; 0 rows are kept")
 
@@ -331,8 +340,6 @@ def test_a_disk_that_fails_fails_the_run_with_its_own_words(
 
 
 def test_a_directory_that_is_not_there_is_named(RE, sim, hand, tmp_path, docs):
-    from ophyd_async.core import StaticFilenameProvider, StaticPathProvider
-
     where = StaticPathProvider(StaticFilenameProvider("x"), tmp_path / "not" / "here")
     with init_devices():
         panda = HDFPanda(
@@ -478,10 +485,6 @@ def test_a_panda_that_disappears_ends_the_run_truthfully(RE, tmp_path, docs):
 
 def test_a_panda_joined_late_reports_what_it_missed(RE, panda, hand, docs):
     """The server tells of rows that it has overwritten; so does the report."""
-    from dataclasses import replace
-
-    from beamfly.panda.capture import HdfCapture
-
     real = HdfCapture.progress.fget
 
     def late(self):
@@ -534,9 +537,6 @@ def test_what_is_no_detector_is_refused(RE, docs, detectors, sentence):
 
 
 def test_a_detector_that_cannot_be_triggered_is_named(RE, panda, docs, tmp_path):
-    from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
-    from ophyd_async.sim import SimBlobDetector
-
     where = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     with init_devices():
         blob = SimBlobDetector(where)
@@ -547,12 +547,40 @@ def test_a_detector_that_cannot_be_triggered_is_named(RE, panda, docs, tmp_path)
 
 
 def test_two_detectors_fly_together(RE, panda, docs, tmp_path):
-    from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
-    from ophyd_async.sim import SimBlobDetector
-
     where = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     with init_devices():
         blob = SimBlobDetector(where)
     RE(fly([panda, blob], num=5, livetime=0.01, trigger="internal"))
     assert docs.stop["exit_status"] == "success"
     assert docs.stop["num_events"]["primary"] == 5
+
+
+def test_a_motor_flies_along(RE, panda, hand, docs):
+    hand.put({"PCAP.ENABLE": "SEQ1.ACTIVE", "PCAP.TRIG": "SEQ1.OUTA"})
+    with init_devices():
+        x = SimMotor()
+    table = SeqTable.row(repeats=10, time1=5000, outa1=True, time2=5000)
+    sequence = SeqTableInfo(sequence_table=table, repeats=1)
+    move = FlyMotorInfo(start_position=0, end_position=1, time_for_move=0.1)
+    RE(bps.abs_set(x.acceleration_time, 0.01, wait=True))
+    logic = StaticSeqTableFlyableLogic(panda.seq[1])
+    RE(fly(panda, num=10, flyers=[(x, move), (logic, sequence)]))
+    assert docs.stop["exit_status"] == "success"
+    assert docs["start"][0]["flyers"] == ["x", "flyer1"]
+    assert docs.rows == 10
+
+
+def test_signatures_can_be_resolved_by_a_queue_server():
+    for plan in (fly, fly_grid):
+        hints = typing.get_type_hints(inspect.unwrap(plan))
+        parameters = inspect.signature(plan).parameters
+        assert set(parameters) <= set(hints)
+        fields = {
+            name: (hints[name], ... if p.default is p.empty else p.default)
+            for name, p in parameters.items()
+        }
+        model = create_model(
+            plan.__name__, __config__={"arbitrary_types_allowed": True}, **fields
+        )
+        assert model.model_fields["num"].annotation
+        assert plan.__doc__

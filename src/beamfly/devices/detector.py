@@ -67,7 +67,7 @@ class PandaDetector(StandardDetector):
         self, session: PandaSession, path_provider: PathProvider
     ) -> None:
         """Make it a detector; needs `pcap`, `data` and `report`."""
-        trigger = PcapTriggerLogic(PcapWiring(session.link))
+        trigger = PcapTriggerLogic(PcapWiring(session.link), self.data)
         acquire = PcapAcquireLogic(session, self.pcap, self.data, trigger)
         data = PcapDataLogic(path_provider, self.data, session.link.address)
         self._session, self._acquire = session, acquire
@@ -187,11 +187,15 @@ class PandaDetector(StandardDetector):
                     elif event is status:
                         await self._ended(status)
                         return
-                    elif self.data.is_over(self._goal):
+                    elif self._is_over():
                         return
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    def _is_over(self) -> bool:
+        self._acquire.check_exposing()
+        return self.data.is_over(self._goal)
 
     async def _ended(self, status: WatchableAsyncStatus[Any]) -> None:
         error = status.exception()

@@ -14,16 +14,22 @@ modules next to this one: `panda_connector` makes the children, `panda_fields` s
 which, `panda_backend` talks for them, `detector` makes a detector of it all.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ophyd_async.core import (
+    DEFAULT_TIMEOUT,
+    Device,
     DeviceMock,
     PathProvider,
+    SignalR,
     StaticPathProvider,
     UUIDFilenameProvider,
     callback_on_mock_put,  # pyright: ignore[reportUnknownVariableType]
     default_mock_class,  # pyright: ignore[reportUnknownVariableType]
     set_mock_value,
+    walk_devices,
 )
 from ophyd_async.fastcs.panda import CommonPandaBlocks, PcapBlock
 
@@ -35,15 +41,26 @@ from beamfly.devices.panda_link import PandaLink
 from beamfly.errors import BadValue
 
 CONTROL_PORT, DATA_PORT = 8888, 8889
+CONFIGURATION = (
+    "versions.panda_sw",
+    "versions.fpga",
+    "pcap.enable",
+    "pcap.gate",
+    "pcap.trig",
+    "pcap.trig_edge",
+    "pcap.shift_sum",
+)
+"""Signals that a descriptor has as configuration."""
 LOCAL_CHILDREN = ("data", "report")
 """Children that a class declares but that are no blocks of the PandA."""
 
 
 class ArmingMock(DeviceMock["Panda"]):
-    """In mock mode, arming makes PCAP active."""
+    """In mock mode arming makes PCAP active, and any directory will do."""
 
     async def connect(self, device: "Panda") -> None:
         """Couple the two."""
+        set_mock_value(device.data.directory_exists, True)
 
         def follow(on: bool) -> None:
             set_mock_value(device.pcap.active, on)
@@ -65,6 +82,7 @@ class Panda(PandaDetector):
 
     pcap: PcapBlock
     data: PandaData
+    _configured = False
 
     def __init__(
         self,
@@ -85,6 +103,22 @@ class Panda(PandaDetector):
         self.add_pcap_logics(session, as_path_provider(path_provider))
         super().__init__(name=name, connector=connector)
 
+    async def connect(
+        self,
+        mock: bool | DeviceMock[Any] = False,
+        timeout: float = DEFAULT_TIMEOUT,
+        force_reconnect: bool = False,
+    ) -> None:
+        """Connect, and find out what the PandA is made of; see `Device.connect`.
+
+        Raises:
+            PandaNotConnected: It cannot be reached, or lacks a block of the class.
+        """
+        await super().connect(mock, timeout, force_reconnect)  # pyright: ignore[reportUnknownMemberType]
+        if not mock and not self._configured:
+            self._configured = True
+            self.add_config_signals(*signals_at(self, CONFIGURATION))  # pyright: ignore[reportUnknownMemberType]
+
     @property
     def address(self) -> str:
         """Host and control port of the PandA."""
@@ -104,6 +138,13 @@ class HDFPanda(CommonPandaBlocks, Panda):
     """
 
     data: PandaData  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+def signals_at(device: Device, paths: Sequence[str]) -> list[SignalR[Any]]:
+    """Signals below a device by their path, those that there are."""
+    devices = walk_devices(device)
+    found = (devices.get(path) for path in paths)
+    return [signal for signal in found if isinstance(signal, SignalR)]
 
 
 def split_port(host: str, port: int) -> tuple[str, int]:

@@ -177,6 +177,7 @@ class PandaConnector(BlockConnector):
         elif tree.blocks != self.tree.blocks:
             raise PandaNotConnected(self._changed(tree, self.tree))
         self.tree = tree
+        self.session.poller.restart()
         await super().connect_real(device, timeout, force_reconnect)
 
     def _changed(self, now: PandaTree, before: PandaTree) -> str:

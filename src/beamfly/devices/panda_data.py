@@ -166,7 +166,7 @@ class PandaData(DataBlock):
             return self.datasets_of_capture
         table = await self.datasets.get_value()
         return [
-            Dataset(name, name, np.dtype(str(dtype)).str, CHUNK_ROWS)
+            Dataset(name, "", np.dtype(str(dtype)).str, CHUNK_ROWS)
             for name, dtype in zip(table.name, table.dtype, strict=True)
         ]
 
@@ -253,6 +253,10 @@ class PandaData(DataBlock):
             self._status.set_value(str(progress.error))
             self._on.set_value(False)
         self._finish_first_n(rows)
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have those look who listen; call it in the event loop."""
         for listener in list(self._listeners):
             listener()
 

@@ -139,6 +139,11 @@ class PandaLink:
         return results
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed on this side, or never opened."""
+        return self._client is None
+
+    @property
     def retry_in(self) -> float:
         """Seconds until a lost connection may be tried again."""
         return self._backoff.wait(asyncio.get_running_loop().time())

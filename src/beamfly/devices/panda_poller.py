@@ -132,12 +132,25 @@ class PandaPoller:
         for name in monitor.concerns():
             self._by_name.setdefault(name, {})[monitor] = None
         self._schedule.watch(monitor.groups)
-        if self._task is None or self._task.done():
+        self._ensure_running()
+        self._wake.set()
+
+    def _ensure_running(self) -> None:
+        loop = asyncio.get_running_loop()
+        task = self._task
+        # that of an event loop that has ended will never be done
+        if task is None or task.done() or task.get_loop() is not loop:
             self._wake = asyncio.Event()
-            self._task = asyncio.get_running_loop().create_task(
+            self._task = loop.create_task(
                 self._run(), name=f"monitors of PandA {self._link.address}"
             )
-        self._wake.set()
+
+    def restart(self) -> None:
+        """The link was opened anew: tell all monitors again."""
+        self._new = dict.fromkeys(self._monitors)
+        if self._monitors:
+            self._ensure_running()
+            self._wake.set()
 
     def remove(self, monitor: Monitor) -> None:
         """Stop; with the last one the poller ends."""
@@ -165,14 +178,15 @@ class PandaPoller:
         while self._monitors:
             self._wake.clear()
             new, self._new = list(self._new), {}
-            wait = None
             try:
                 await self._poll(new, self._schedule.take_due(loop.time()))
+                wait = self._schedule.wait(loop.time())
             except BeamflyError as error:
                 self._lost(error)
-                wait = max(RETRY, self._link.retry_in)
+                # what was closed on purpose is opened again on purpose: `restart`
+                wait = None if self._link.closed else max(RETRY, self._link.retry_in)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait or self._schedule.wait(loop.time())):
+                async with asyncio.timeout(wait):
                     await self._wake.wait()
 
     def _lost(self, error: BeamflyError) -> None:

@@ -45,8 +45,9 @@ _NOT_YET = ("Data clients still taking data", "Unexpected error at")
 class PcapTriggerLogic(DetectorTriggerLogic):
     """Which trigger PCAP waits for."""
 
-    def __init__(self, wiring: PcapWiring) -> None:
+    def __init__(self, wiring: PcapWiring, data: PandaData) -> None:
         self.wiring = wiring
+        self._data = data
         self.livetime = 0.0
         self.deadtime = 0.0
 
@@ -67,7 +68,8 @@ class PcapTriggerLogic(DetectorTriggerLogic):
     ) -> None:
         """Triggered from here: take over PCAP's inputs until unstaged."""
         self.livetime, self.deadtime = livetime, deadtime
-        await self.wiring.take()
+        if not self._data.mocked:
+            await self.wiring.take()
 
     async def default_trigger_info(self) -> TriggerInfo:
         """One point, as short as can be."""
@@ -106,6 +108,16 @@ class PcapAcquireLogic(DetectorAcquireLogic):
             self._exposing = asyncio.create_task(
                 wiring.expose_all(self.exposures, trigger.livetime, trigger.deadtime)
             )
+            # whoever waits for rows looks whether there is any point in it
+            self._exposing.add_done_callback(lambda _: self.data.nudge())
+
+    def check_exposing(self) -> None:
+        """Raise what went wrong with points that are taken from here."""
+        task = self._exposing
+        if task is not None and task.done() and not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                raise error
 
     async def _arm(self) -> None:
         loop = asyncio.get_running_loop()

@@ -36,6 +36,8 @@ from beamfly.plans.flight import (
 
 log = logging.getLogger(__name__)
 
+NO_PAUSE = "A flight cannot be paused: the run was ended, with the rows so far."
+
 
 @plan
 def fly(
@@ -126,7 +128,7 @@ def _run(
         raise
     except BaseException as error:
         yield from land(flight)
-        _tell(flight)
+        _tell(flight, error)
         cause = _cause(error)
         yield from bps.close_run(exit_status=_exit_status(error), reason=str(cause))
         raise cause from (error if cause is not error else error.__cause__)
@@ -153,8 +155,10 @@ def _exit_status(error: BaseException) -> str:
     return "abort" if isinstance(error, FailedPause) else "fail"
 
 
-def _tell(flight: Flight) -> None:
+def _tell(flight: Flight, error: BaseException | None = None) -> None:
     """One line per PandA for who sits in front of it, and for the log."""
+    if isinstance(error, FailedPause):
+        sys.stdout.write(f"{NO_PAUSE}\n")
     for panda in flight.pandas:
         if panda.captured:
             sys.stdout.write(f"{panda.report.last}\n")
