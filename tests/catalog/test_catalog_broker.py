@@ -148,7 +148,8 @@ def test_a_step_scan(db: Broker) -> None:
     assert list(h.data("counts")) == [0, 10, 20]
     events = [doc for name, doc in documents if name == "event"]
     assert [event["uid"] for event in h.events()] == [event["uid"] for event in events]
-    assert next(iter(h.events()))["data"]["exposure"] == 0.1  # merged by databroker
+    first = next(iter(h.events(fields=["x", "exposure"])))
+    assert first["data"] == {"x": 0, "exposure": 0.1}  # databroker adds configuration
     assert list(names(h.documents())) == list(names(documents))
     assert "exposure" in h._repr_html_()
     with pytest.raises(NotImplementedError):  # databroker itself does not fill
