@@ -26,6 +26,7 @@ from beamfly.hdf import ColumnWriter, open_columns
 from beamfly.panda.asyncio import AsyncioClient
 from beamfly.panda.capture import CaptureState, HdfCapture, Progress
 from beamfly.panda.data import DataConnection
+from beamfly.panda.handover import SET_BYTES, SETS
 from beamfly.panda.responses import EndData, EndReason, FieldCapture, ReadyData
 
 PATIENCE = 10.0
@@ -525,8 +526,10 @@ def test_a_slow_disk_holds_the_panda_back_and_memory_stays(
     sender.start()
     while not capture.progress.stalls:
         pass
-    # the ring is full: five chunks, and not a row more however long the disk takes
-    assert capture.progress.rows_received == 5000
+    # the ring is full: five sets of whole chunks, and not a row more however long it
+    # takes; a row of these columns has 20 bytes
+    chunks = -(-SET_BYTES // 20_000)
+    assert capture.progress.rows_received == SETS * chunks * 1000
     assert capture.progress.rows_written == 0
     assert sender.is_alive()
     gate.set()
@@ -549,10 +552,9 @@ def test_a_disk_that_fails_while_the_panda_waits_ends_the_capture(
     def fail(self: ColumnWriter, columns: list[np.ndarray]) -> None:
         raise self._failed(OSError(28, "No space left on device"))
 
-    capture = begin(chunk_rows=100, flush_period=PATIENCE)
+    capture = begin(chunk_rows=100)
     port.send(STREAM.header() + frame(counting(250).tobytes()))
-    while capture._threads._handover.written < 200:
-        pass
+    capture.wait_rows(250, PATIENCE)
     monkeypatch.setattr(ColumnWriter, "append", fail)
     sender = threading.Thread(target=send_on, args=(port,))
     sender.start()
@@ -562,10 +564,10 @@ def test_a_disk_that_fails_while_the_panda_waits_ends_the_capture(
         capture.wait_end(PATIENCE)
     report = capture.stop()
     sender.join(PATIENCE)
-    assert report.rows == 200
-    assert report.runs[0].rows == 200
+    assert report.rows == 250
+    assert report.runs[0].rows == 250
     with h5py.File(report.path, "r+") as file:
-        np.testing.assert_array_equal(file["PCAP.BITS0.Value"], np.arange(200))
+        np.testing.assert_array_equal(file["PCAP.BITS0.Value"], np.arange(250))
 
 
 def send_on(port: FakeDataPort) -> None:

@@ -1,6 +1,6 @@
 """Rows on their way from the thread that reads a socket to the one that writes a file.
 
-A ring of some chunks of every column: the reader converts frames into it, the writer
+A ring of rows of every column: the reader converts frames into it, the writer
 takes rows out in order. When it is full the reader waits, so that the socket fills up
 and the PandA waits in turn; nothing grows. Between rows stand marks: where an
 acquisition starts, where it ends, where something failed.
@@ -17,8 +17,10 @@ import numpy.typing as npt
 from beamfly.panda.columns import Block, ColumnPlan
 from beamfly.panda.responses import EndData, StartData
 
-CHUNKS = 5
-"""Chunks in the ring: one is filled, one is written, the rest are for slow moments."""
+SETS = 5
+"""Sets of rows in the ring: one is filled, one written, the rest for bad moments."""
+SET_BYTES = 1 << 20
+"""Bytes in a set at least: threads that wake each other more often do little else."""
 _MARKS = 1024
 """Acquisitions that may be waiting, in case none of them has rows."""
 
@@ -54,7 +56,7 @@ class Handover:
 
     Args:
         chunk_rows: Rows in one chunk.
-        eager: Whether the writer takes rows as they come, not just whole chunks.
+        eager: Whether the writer takes rows as they come, not just whole sets.
         apart: Whether each acquisition starts a chunk of its own.
     """
 
@@ -67,7 +69,8 @@ class Handover:
         self._block: Block | None = None
         self._layout: object = None
         self._marks: deque[Mark] = deque()
-        self._size = CHUNKS * chunk_rows
+        self._set = chunk_rows  # rows that are handed over at once, if there are many
+        self._size = SETS * chunk_rows
         self._base = 0  # row that stands first in the ring
         self._idle = False  # the writer sleeps until there is anything at all
         self._wanted = -1  # free rows for which the reader sleeps, -1: it does not
@@ -95,8 +98,15 @@ class Handover:
                 # rows in the ring must be out before they are written over
                 self._wait_until_empty()
             if other:
-                self._block, self._layout = plan.make_block(self._size), plan.layout
+                self._make_ring(plan)
             self._put(Mark(self.received, start, plan))
+
+    def _make_ring(self, plan: ColumnPlan) -> None:
+        row_bytes = sum(dtype.itemsize * count for dtype, count in plan.layout)
+        chunks = -(-SET_BYTES // (self._chunk * row_bytes))
+        self._set = chunks * self._chunk
+        self._size = SETS * self._set
+        self._block, self._layout = plan.make_block(self._size), plan.layout
 
     def put(self, plan: ColumnPlan, frame: npt.NDArray[Any]) -> None:
         """Convert the samples of a frame into the ring, and wait while it is full.
@@ -115,8 +125,8 @@ class Handover:
             done += room
             before = self.received
             self.received += room
-            chunk, base = self._chunk, self._base
-            crossed = (before - base) // chunk != (self.received - base) // chunk
+            rows, base = self._set, self._base
+            crossed = (before - base) // rows != (self.received - base) // rows
             if crossed or self._idle:
                 with self._change:
                     self._change.notify_all()
@@ -146,8 +156,8 @@ class Handover:
         with self._change:
             began = time.monotonic()
             self.stalls += 1
-            while self._free() < self._chunk:
-                self._sleep(self._chunk)
+            while self._free() < self._set:
+                self._sleep(self._set)
             self.stalled += time.monotonic() - began
         return self._free()
 
@@ -173,15 +183,15 @@ class Handover:
     def take(self, due: float | None) -> Mark | Rows | None:
         """Wait for a mark or for rows, and give them out until they are released.
 
-        Rows come up to the end of a chunk; part of one comes before a mark, and once
+        Rows come up to the end of a set; part of one comes before a mark, and once
         `due` has passed.
 
         Args:
             due: time.monotonic() until which to wait. None: for as long as nothing is
-                there, not even part of a chunk.
+                there, not even one row.
 
         Returns:
-            None when `due` has passed, or, without it, when part of a chunk is there.
+            None when `due` has passed, or, without it, when part of a set is there.
         """
         with self._change:
             # said before looking, so that the reader cannot miss it
@@ -200,10 +210,10 @@ class Handover:
                 self._idle = False
 
     def _ready(self, due: float | None) -> int:
-        """Rows to take now: to a chunk's end, to a mark, or all that there are."""
+        """Rows to take now: to a set's end, to a mark, or all that there are."""
         limit = self._marks[0].row if self._marks else self.received
         rows = limit - self.written
-        to_edge = self._chunk - (self.written - self._base) % self._chunk
+        to_edge = self._set - (self.written - self._base) % self._set
         if rows >= to_edge:
             return to_edge
         overdue = due is not None and time.monotonic() >= due
