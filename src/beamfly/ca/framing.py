@@ -117,6 +117,14 @@ class Outbox:
         self.size += size
         self._pieces += pieces
 
+    def add(self, piece: bytes) -> None:
+        """`put` for one small message, of which there are many per second."""
+        size = self.size + len(piece)
+        if size > self._limit:
+            self.put(piece)
+        self.size = size
+        self._pieces.append(piece)
+
     def take(self) -> list[bytes | memoryview]:
         """Everything, small pieces joined, large ones as they are."""
         pieces, self._pieces, self.size = self._pieces, [], 0

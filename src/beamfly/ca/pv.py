@@ -41,7 +41,10 @@ class _Keep:
 
 KEEP: Final = _Keep()
 _NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
-_BOTH = EventMask.VALUE | EventMask.LOG
+# plain numbers: operations of enum flags cost more than everything else in a post
+_VALUE, _LOG = int(EventMask.VALUE), int(EventMask.LOG)
+_ALARM, _PROPERTY = int(EventMask.ALARM), int(EventMask.PROPERTY)
+_BOTH = _VALUE | _LOG
 _CACHED = 64
 """Most encodings of one value that are kept."""
 
@@ -181,7 +184,9 @@ class PV:
         Raises:
             BadValue: The value does not fit; nothing was changed.
         """
-        alarm = Alarm(AlarmStatus(status), Severity(severity))
+        alarm = NO_ALARM
+        if severity is not Severity.NO_ALARM or status is not AlarmStatus.NO_ALARM:
+            alarm = Alarm(AlarmStatus(status), Severity(severity))
         self.publish(self.store(value, time_ns, alarm))
 
     def store(
@@ -193,8 +198,8 @@ class PV:
             time_ns = self.clock()
         alarm = self._judge(new, alarm)
         events = self._compare(new)
-        if alarm != self.alarm:
-            events |= EventMask.ALARM
+        if alarm is not self.alarm and alarm != self.alarm:
+            events |= _ALARM
             if not self.acknowledge_transient or alarm[1] >= self.acknowledge_severity:
                 self.acknowledge_severity = int(alarm[1])
             self.alarm = alarm
@@ -222,11 +227,11 @@ class PV:
         """Change properties, such as units or hihi, and tell who listens to those."""
         self.properties = replace(self.properties, **properties).checked()
         self._cache = {}
-        events = EventMask.PROPERTY
+        events = _PROPERTY
         alarm = self._judge(self._value, NO_ALARM)
         if self.alarm is not UNDEFINED and alarm != self.alarm:
             self.alarm = alarm
-            events |= EventMask.ALARM
+            events |= _ALARM
         self.publish(events)
 
     def acknowledge(
@@ -241,7 +246,7 @@ class PV:
         if severity is not None and severity >= self.acknowledge_severity:
             self.acknowledge_severity = 0
         self._cache = {}
-        self.publish(EventMask.ALARM)
+        self.publish(_ALARM)
 
     def clip(self, value: Any) -> Any:
         """A put number within the control limits."""
@@ -258,7 +263,8 @@ class PV:
 
     def _judge(self, value: Any, alarm: Alarm) -> Alarm:
         """The worst of an alarm, the one that stays, and what the limits say."""
-        alarm = worst(self.standing, alarm)
+        if self.standing is not NO_ALARM:
+            alarm = worst(self.standing, alarm)
         limits = self.properties.alarm_limits
         if not limits or not self.scalar or self.type not in _NUMBERS:
             return alarm
@@ -275,10 +281,10 @@ class PV:
         events = 0
         if _moved(self._monitored, new, self.properties.mdel):
             self._monitored = new
-            events |= EventMask.VALUE
+            events |= _VALUE
         if _moved(self._archived, new, self.properties.adel):
             self._archived = new
-            events |= EventMask.LOG
+            events |= _LOG
         return events
 
 

@@ -78,7 +78,7 @@ class ServerCore:
         """Called when there is something to send or an event, once until it is taken;
         always inside a call into the core or into one of its PVs."""
         self._access = access
-        self._wanting: dict[ServerCircuit, None] = {}
+        self._wanting: list[ServerCircuit] = []
         self._events: deque[Event] = deque()
         self._beacon_number = 0
         self._beacon_due = now
@@ -123,9 +123,10 @@ class ServerCore:
 
     def wants(self, circuit: ServerCircuit) -> None:
         """A circuit has something to send."""
-        if circuit not in self._wanting:
+        if not circuit.wanting:
+            circuit.wanting = True
             quiet = not self._wanting and not self._events
-            self._wanting[circuit] = None
+            self._wanting.append(circuit)
             if quiet:
                 self.on_work()
 
@@ -140,7 +141,9 @@ class ServerCore:
 
     def take_wanting(self) -> list[ServerCircuit]:
         """Circuits that have something to send."""
-        wanting, self._wanting = [*self._wanting], {}
+        wanting, self._wanting = self._wanting, []
+        for circuit in wanting:
+            circuit.wanting = False
         return wanting
 
     def next_event(self) -> Event | None:

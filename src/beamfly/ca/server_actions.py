@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.answers import empty
-from beamfly.ca.dbr import Dbr, layout
+from beamfly.ca.dbr import Dbr, layout, padded
 from beamfly.ca.header import EXTENDED_MINOR, LARGE, Header, shape
-from beamfly.ca.message import Access, Command, Message
+from beamfly.ca.message import Command, Message
 from beamfly.ca.messages import (
     AccessRights,
     ChannelCreated,
@@ -34,7 +34,7 @@ from beamfly.ca.messages import (
 from beamfly.ca.puts import HOOK_FAILED, HookFailed, Put, incoming
 from beamfly.ca.pv import PV
 from beamfly.ca.rules import CircuitState
-from beamfly.ca.served import Served, read_lane
+from beamfly.ca.served import Served, read_lane, write_lane
 from beamfly.ca.status import (
     ECA_16KARRAYCLIENT,
     ECA_BADMASK,
@@ -105,7 +105,7 @@ def create(circuit: "ServerCircuit", message: CreateChannel) -> None:
         circuit.send(CreateFailed(message.cid))
         return
     sid = circuit.next_sid()
-    rights = circuit.host.rights(circuit.who, message.name, pv)
+    rights = int(circuit.host.rights(circuit.who, message.name, pv))
     circuit.served[sid] = Served(message.name, pv, message.cid, sid, rights)
     circuit.send(AccessRights(message.cid, rights))
     circuit.send(ChannelCreated(message.cid, sid, pv.type, pv.length))
@@ -198,6 +198,10 @@ def events_on(circuit: "ServerCircuit", message: EventsOn) -> None:
 def write(circuit: "ServerCircuit", message: Write | WriteNotify) -> None:
     """Hand a put to the PV; it is answered when that is done with it."""
     channel = circuit.served[message.sid]
+    if Dbr.STRING < message.type <= Dbr.DOUBLE and len(circuit.lanes) < LANES:
+        size = padded(layout(message.type).element)
+        key = shape(message.COMMAND, size, message.type, 1)
+        circuit.lanes[key] = write_lane(circuit, message.COMMAND, message.type)
     header = header_of(message)
     wait = isinstance(message, WriteNotify)
 
@@ -213,7 +217,7 @@ def write(circuit: "ServerCircuit", message: Write | WriteNotify) -> None:
 
     circuit.unfinished += 1
     put = Put(channel.pv, channel.name, None, circuit.who, reply, wait=wait)
-    if not channel.rights & Access.WRITE:
+    if not channel.writable:
         put.finish(ECA_NOWTACCESS)
     elif circuit.unfinished > UNFINISHED:
         put.finish(ECA_PUTCBINPROG)

@@ -87,6 +87,8 @@ class ServerCircuit(Circuit):
         """Puts that are not finished."""
         self.congested = False
         """Whether the socket takes no more; the shell sets it."""
+        self.wanting = False
+        """Whether the shell knows that there is something to send."""
         self._removed: dict[int, None] = {}
         self._last_sid = 0
 
@@ -128,7 +130,7 @@ class ServerCircuit(Circuit):
             text = str(error).encode()[:500].decode(errors="ignore")
             reply = ErrorReply(_NOBODY, ECA_INTERNAL, nothing, text)
             self.outbox.put(reply.encode())
-            self.host.wants(self)
+            self.wrote()
             raise
 
     def take(self, header: Header, payload: memoryview) -> None:
@@ -148,22 +150,25 @@ class ServerCircuit(Circuit):
     def wrote(self) -> None:
         """Tell the shell; with too much unsent, the client's requests wait."""
         if self.outbox.size:
-            self.host.wants(self)
+            if not self.wanting:
+                self.host.wants(self)
             if self.outbox.size > HIGH_WATER:
                 self.held = True
 
     def reply(self, command: int, answer: Answer, number: int) -> None:
         """Queue a value for sending; the number is that of request or subscription."""
-        head = HEAD.pack(command << 48 | answer[1], answer[0], number)
-        if len(answer[2]) < SEPARATE:
-            self.outbox.put(head + answer[2])
+        status, head, tail = answer
+        first = HEAD.pack(command << 48 | head, status, number)
+        if len(tail) < SEPARATE:
+            self.outbox.add(first + tail)
         else:
-            self.outbox.put(head, answer[2])
+            self.outbox.put(first, tail)
 
     def update(self, number: int, answer: Answer) -> None:
         """Queue a subscription's value for sending."""
         self.reply(1, answer, number)
-        self.host.wants(self)
+        if not self.wanting:
+            self.host.wants(self)
 
     def refuse(self, request: Header, cid: int, status: int, why: str = "") -> None:
         """Say what went wrong with a request that has no other answer."""
@@ -226,7 +231,7 @@ class ServerCircuit(Circuit):
             if rights == channel.rights:
                 continue
             readable = (rights ^ channel.rights) & Access.READ
-            channel.rights = rights
+            channel.allow(rights)
             self.send(AccessRights(channel.cid, rights))
             if readable:
                 for subscription in channel.subscriptions.values():

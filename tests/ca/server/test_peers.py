@@ -113,7 +113,7 @@ class Peers:
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def peers() -> Iterator[Peers]:
     access = AccessRules(Rule(), Rule("secret", rights=Access.NONE))
     config = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
@@ -221,7 +221,6 @@ def test_aioca_puts(peers: Peers) -> None:
     assert list(server.value("wl")) == [4, 5, 6]
     assert server.value("w0")[3] == 0.75
     assert server.call(lambda: str(server.server["text"])) == "new path"
-    server.post("d", 21.5)
 
 
 def test_aioca_monitors(peers: Peers) -> None:
@@ -237,7 +236,7 @@ def test_aioca_monitors(peers: Peers) -> None:
             camonitor("d", note("alarm"), events=DBE_ALARM, all_updates=True)
             camonitor("d", note("property"), events=DBE_PROPERTY, format=FORMAT_CTRL,
                       all_updates=True)
-            camonitor("w1", note("array"), all_updates=True)
+            camonitor("w0", note("array"), all_updates=True)
             while min(map(len, heard.values())) == 0:
                 await asyncio.sleep(0.01)
             print("ready", flush=True)
@@ -253,7 +252,7 @@ def test_aioca_monitors(peers: Peers) -> None:
         assert process.stdout.readline() == "ready\n"
         for value in (22.0, 45.0, 46.0):
             server.post("d", value)
-        server.post("w1", [1.0, 2.0])
+        server.post("w0", [1.0, 2.0])
         time.sleep(0.2)
         server.call(lambda: server.server["d"].configure(precision=4))
         out, err = process.communicate(timeout=30)
@@ -264,8 +263,6 @@ def test_aioca_monitors(peers: Peers) -> None:
             "property": [21.5, 46.0],
             "array": [[], [1.0, 2.0]],
         }, err
-        server.call(lambda: server.server["d"].configure(precision=3))
-    server.post("d", 21.5)
 
 
 def test_aioca_put_completion(peers: Peers) -> None:
@@ -372,7 +369,6 @@ def test_stopped_client_gets_the_latest_and_blocks_nobody(peers: Peers) -> None:
         numbers, arrays = json.loads(out or "null")
         assert 1 < numbers < 100_000, err
         assert 1 < arrays < 2001
-        server.post("wn", np.arange(1000.0))
 
 
 def test_pyepics(peers: Peers) -> None:
@@ -417,7 +413,7 @@ def test_pyepics(peers: Peers) -> None:
         found[0]
         == [
             *(21.5, "21.500", "degC", 3, 50.0, "time_double"),
-            *("one", ["zero", "one", "two"], 1, "by pyepics", 1, 77, 1, "zero"),
+            *("two", ["zero", "one", "two"], 1, "by pyepics", 1, 77, 1, "zero"),
             *(1_000_000, "motor"),
         ]
         or found[0][3] == 4
@@ -446,7 +442,7 @@ def test_caproto_sync(peers: Peers) -> None:
     assert found[0] == [21.5]
     assert found[1:3] == ["degC", 100.0]
     assert found[4:8] == [1000, "hello", "ECA_NORMAL", [42]]
-    assert found[8] == 301
+    assert found[8] == 214
     assert found[9] == "ECA_NOWTACCESS"
 
 

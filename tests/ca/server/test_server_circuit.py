@@ -707,3 +707,36 @@ def test_channel_type_matches_the_field() -> None:
     created = link.open("d.DESC$")
     assert isinstance(created, ChannelCreated)
     assert (created.type, created.count) == (Dbr.CHAR, 41)
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("wait", [True, False])
+def test_fast_lane_for_puts_equals_slow_path(code: int, wait: bool) -> None:
+    def hook(put: Put) -> None:
+        put.value += 1
+
+    answers: list[list[Any]] = []
+    for fast in (True, False):
+        pvs = make_pvs() | {
+            "f": PV(1.0, type="float"),
+            "h": PV(1, type="short"),
+            "b": PV(1, type="char"),
+            "hook": PV(0.0, on_put=hook),
+            "clip": PV(0.0, drvh=5, drvl=-5),
+        }
+        link = Link(make_core(pvs))
+        link.subscribe("d", Dbr.TIME_DOUBLE)
+        found: list[Any] = []
+        for _ in range(2):
+            for name in pvs:
+                payload = bytes([0, 0, 0, 7, 0, 0, 0, 0])
+                if code == Dbr.DOUBLE:
+                    payload = DOUBLE.pack(7.5)
+                found += link.put(name, code, payload, wait=wait)
+                if not fast:
+                    link.far.lanes.clear()
+        assert bool(link.far.lanes) is fast
+        found += [str(link.core.database[name].value) for name in pvs]
+        found += [link.core.database[name].time_ns for name in pvs]
+        answers.append(found)
+    assert answers[0] == answers[1]
