@@ -16,7 +16,6 @@ from beamfly.panda.simulator.capture import CaptureControl
 from beamfly.panda.simulator.catalogue import CLOCK_FREQUENCY, load
 from beamfly.panda.simulator.control import ControlSession
 from beamfly.panda.simulator.data_port import DataSession
-from beamfly.panda.simulator.encoder import InEnc
 from beamfly.panda.simulator.engine import Attempt
 from beamfly.panda.simulator.faults import Faults
 from beamfly.panda.simulator.formats import iso_time
@@ -150,11 +149,9 @@ class PandaCore:
         Raises:
             BadValue: There is no such INENC.
         """
-        block = self.machine.blocks.get(f"INENC{number}")
-        if not isinstance(block, InEnc):
+        if not self.machine.attach_motor(f"INENC{number}", motor):
             msg = f"there is no INENC{number} to put on a motor; no motor was attached"
             raise BadValue(msg)
-        block.attach(motor)
 
     def set_input(self, name: str, level: bool) -> None:
         """Set the level of an input of the PandA.

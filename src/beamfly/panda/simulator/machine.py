@@ -27,6 +27,7 @@ from beamfly.panda.simulator.logic import (
     SrGate,
     TtlOut,
 )
+from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.panda.simulator.pcap import Pcap
 from beamfly.panda.simulator.pulses import Clock, Pulse
 from beamfly.panda.simulator.sequencer import Seq
@@ -157,6 +158,15 @@ class Machine:
             raise BadValue(msg)
         ticks = np.array([self.tick_of(time) for time in times], np.int64)
         block.plan(ticks, np.array(levels, np.int64))
+
+    def attach_motor(self, name: str, motor: SimulatedMotor | None) -> bool:
+        """Put an INENC on a motor, or on none; whether there is one of that name."""
+        block = self.blocks.get(name)
+        if not isinstance(block, InEnc):
+            return False
+        self._take_turns(name)
+        block.attach(motor)
+        return True
 
     def _take_turns(self, name: str) -> None:
         """Two writes to one field are two ticks, so that both are seen."""
