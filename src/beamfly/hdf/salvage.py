@@ -51,7 +51,6 @@ def trim(
         rows: How many rows it ought to hold.
         chunk_rows: Rows in a chunk: chunks are kept whole or not at all.
     """
-    expected = rows
     with h5py.File(path, "r", locking="best-effort") as file:
         datasets = _columns(file, columns)
         if len(datasets) < len(columns):
@@ -59,9 +58,10 @@ def trim(
         rows = min([rows, *(len(dataset) for dataset in datasets)])
         while rows and not all(_readable(dataset, rows) for dataset in datasets):
             rows = (rows - 1) // chunk_rows * chunk_rows
+        uneven = any(len(dataset) > rows for dataset in datasets)
     for run in runs:
         run.rows = max(0, min(run.rows, rows - run.first_row))
-    if rows < expected and _can_be_changed(path):
+    if uneven and _can_be_changed(path):
         file = h5py.File(path, "r+", libver=LIBVER, locking="best-effort")
         run_sets = open_runs(file)
         acts: list[Callable[[], object]] = [

@@ -278,9 +278,9 @@ class CaptureThreads:
     def _count(self) -> None:
         """Note how many rows are in the file, and how many of them are the last run's.
 
-        A file that could not be written may have fewer than it was given.
+        A file that could not be written may have other rows than it took.
         """
-        self._written = min(self._handover.written, self._target.rows)
+        self._written = self._target.rows
         for index in range(len(self._runs) - 1, -1, -1):
             run = self._runs[index]
             rows = self._written - run.first_row
