@@ -68,7 +68,7 @@ class CaptureControl:
         stamp = self.nanoseconds(self._armed)
         if isinstance(self.ring, ReplayRing):
             recording = self.ring.replay.recording
-            self.machine.pcap.hold(True)
+            self.machine.hold(True)
             scaled = not recording.raw
             acquisition = Acquisition(recording.layout, stamp, stamp, scaled=scaled)
             self.ring.start(acquisition)
@@ -91,7 +91,7 @@ class CaptureControl:
         if not self.ring.busy:
             return
         if isinstance(self.ring, ReplayRing):
-            self.machine.pcap.hold(False)
+            self.machine.hold(False)
             self.ring.finish(reason)
         else:
             self.recorder.end(reason)

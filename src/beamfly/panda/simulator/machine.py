@@ -102,6 +102,21 @@ class Machine:
         """The block that captures."""
         return cast(Pcap, self.blocks["PCAP"])
 
+    def arm(self, words: int) -> None:
+        """Begin a capture of rows of so many words."""
+        self._take_turns("PCAP")
+        self.pcap.arm(words)
+
+    def disarm(self) -> None:
+        """End the capture."""
+        self._take_turns("PCAP")
+        self.pcap.disarm()
+
+    def hold(self, held: bool) -> None:
+        """Have PCAP be active whatever happens, or no more."""
+        self._take_turns("PCAP")
+        self.pcap.hold(held)
+
     def tick_of(self, now: float) -> int:
         """The tick at a moment."""
         return int((now - self.origin) * CLOCK_FREQUENCY)
@@ -189,6 +204,7 @@ class Machine:
         block, _ = self._find(name)
         if isinstance(block, Seq | Pgen):
             block.write_table(words, more=more, stream=stream)
+            self._written.add(name)
 
     def append_table(self, name: str, words: Sequence[int], *, more: bool) -> None:
         """A further table was queued."""

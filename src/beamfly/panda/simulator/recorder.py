@@ -47,7 +47,7 @@ class Recorder:
 
     def arm(self, layout: Layout) -> None:
         """Begin a capture; the ring has begun its acquisition."""
-        self.machine.pcap.arm(layout.words)
+        self.machine.arm(layout.words)
         shift = self.machine.pcap["SHIFT_SUM"]
         self._sampler = Sampler(layout, self.positions, shift)
         self._row_bytes = 4 * layout.words
@@ -55,7 +55,7 @@ class Recorder:
 
     def end(self, reason: EndReason) -> None:
         """End the capture for that reason."""
-        self.machine.pcap.disarm()
+        self.machine.disarm()
         self._finish(reason)
 
     def _finish(self, reason: EndReason) -> None:
