@@ -280,7 +280,7 @@ class Catalog:
         return iter(self.keys())
 
     def __len__(self) -> int:
-        return len(self._places())
+        return self._index.count(self._conditions)
 
     def __contains__(self, uid: object) -> bool:
         try:

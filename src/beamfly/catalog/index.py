@@ -35,6 +35,7 @@ CREATE INDEX runs_uid ON runs(uid);
 CREATE INDEX runs_scan_id ON runs(scan_id);
 CREATE INDEX runs_plan_name ON runs(plan_name);
 CREATE INDEX runs_time ON runs(time);
+CREATE INDEX runs_waiting ON runs(place) WHERE start IS NULL AND problem IS NULL;
 PRAGMA user_version = 1;
 """
 _INSERT_RUN = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -82,8 +83,7 @@ class RunIndex:
 
     def select(self, conditions: Sequence[Condition]) -> list[RunPlace]:
         """Find the runs that meet all conditions, oldest first."""
-        where = " AND ".join(["start IS NOT NULL", *(each.sql for each in conditions)])
-        values = tuple(value for each in conditions for value in each.values)
+        where, values = _where(conditions)
         tests = [each for each in conditions if each.test is not None]
         columns = "place, start" if tests else "place"
         sql = f"SELECT {columns} FROM runs WHERE {where} ORDER BY place"
@@ -93,6 +93,14 @@ class RunIndex:
             for row in rows
             if not tests or self._passes(row, tests)
         ]
+
+    def count(self, conditions: Sequence[Condition]) -> int:
+        """Count the runs that meet all conditions."""
+        if any(each.test is not None for each in conditions):
+            return len(self.select(conditions))
+        where, values = _where(conditions)
+        sql = f"SELECT COUNT(*) FROM runs WHERE {where}"
+        return int(self._query(sql, values)[0][0])
 
     def by_uid(self, uid: str) -> RunPlace | None:
         """Find a run by its whole uid."""
@@ -307,6 +315,12 @@ class RunIndex:
         warnings.warn(f"A run is left out of searches: {error}", stacklevel=2)
         uid = RunPlace.from_relative(relative).uid
         return (relative, None, uid, None, None, None, str(error))
+
+
+def _where(conditions: Sequence[Condition]) -> tuple[str, tuple[Any, ...]]:
+    clauses = ["start IS NOT NULL", *(each.sql for each in conditions)]
+    values = tuple(value for each in conditions for value in each.values)
+    return " AND ".join(clauses), values
 
 
 def _row(relative: str, start: Document) -> tuple[Any, ...]:
