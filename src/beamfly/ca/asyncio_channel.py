@@ -96,7 +96,7 @@ class Channel:
         """Whose channel it is."""
         self.core = core
         """What the client core keeps for it."""
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[None]] | None = None
         core.on_change.append(self._changed)
 
     def __repr__(self) -> str:
@@ -151,6 +151,8 @@ class Channel:
             msg = f"{self.name} is closed; it is not looked for"
             raise CADisconnected(msg, name=self.name, status=ECA_DISCONN)
         future: asyncio.Future[None] = self.client.loop.create_future()
+        if self._waiting is None:
+            self._waiting = []
         self._waiting.append(future)
         try:
             async with asyncio.timeout(timeout):
@@ -159,14 +161,18 @@ class Channel:
             msg = f"{self.name} was not found within {timeout} s"
             raise CATimeout(msg, name=self.name, status=ECA_TIMEOUT) from None
         finally:
-            if future in self._waiting:
-                self._waiting.remove(future)
+            self._forget(future)
+
+    def _forget(self, future: "asyncio.Future[None]") -> None:
+        """Nobody waits with it any more."""
+        if self._waiting is not None and future in self._waiting:
+            self._waiting.remove(future)
 
     def _changed(self, core: CoreChannel) -> None:
         """Wake those who wait."""
         if not self._waiting or (core.link is None and not core.closed):
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, None
         for future in waiting:
             if future.done():
                 continue

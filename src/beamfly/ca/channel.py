@@ -108,8 +108,8 @@ class Channel:
         """Where it is connected, or about to be."""
         self.link: Link | None = None
         """What the server told of it, None while not connected."""
-        self.monitors: dict[Monitor, None] = {}
-        """Subscriptions, in order."""
+        self.monitors: dict[Monitor, None] | tuple[()] = ()
+        """Subscriptions, in order; most channels have none, and no dict either."""
         self.puts: deque[Callable[[], object]] | None = None
         """Puts with completion that wait for the one before."""
         self.busy = False

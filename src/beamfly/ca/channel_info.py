@@ -74,7 +74,7 @@ async def connect(
             await connected(channel, end)
         return CANothing(name)
 
-    return await operate(pv, start, timeout, throw)
+    return await operate(pv, start, timeout, throw, connect=wait)
 
 
 async def cainfo(
@@ -92,7 +92,7 @@ async def cainfo(
             await connected(channel, end)
         return CAInfo(name, channel)
 
-    return await operate(pv, start, timeout, throw)
+    return await operate(pv, start, timeout, throw, connect=wait)
 
 
 class ChannelInfo:

@@ -144,12 +144,14 @@ class ClientCore:
             if circuit.unused:
                 reason = "no channel needs the circuit any more"
                 circuit.close(CADisconnected(reason, status=ECA_CHANDESTROY))
-        channel.monitors.clear()
+        channel.monitors = ()
         channel.changed()
 
     def monitor(self, monitor: Monitor) -> None:
         """Subscribe, now and whenever its channel connects."""
         channel = monitor.channel
+        if not channel.monitors:
+            channel.monitors = {}
         channel.monitors[monitor] = None
         if channel.link is not None and channel.circuit is not None:
             channel.circuit.subscribe(monitor)
@@ -157,7 +159,10 @@ class ClientCore:
     def cancel(self, monitor: Monitor) -> None:
         """Unsubscribe; no update comes from now on."""
         channel = monitor.channel
-        if channel.monitors.pop(monitor, monitor) is None and channel.circuit:
+        if not channel.monitors or monitor not in channel.monitors:
+            return
+        del channel.monitors[monitor]
+        if channel.circuit is not None:
             channel.circuit.cancel(monitor)
 
     def close(self) -> None:
@@ -172,7 +177,7 @@ class ClientCore:
         self._reopen.clear()
         self._openings.clear()
         for channel in channels:
-            channel.monitors.clear()
+            channel.monitors = ()
             channel.changed()
 
     # ---- what the shell carries

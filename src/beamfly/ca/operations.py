@@ -6,7 +6,7 @@ from typing import Any
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.cadef import CAException
-from beamfly.ca.default_client import CachedChannel
+from beamfly.ca.default_client import CachedChannel, get_channel
 from beamfly.ca.monitors import seconds_left
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.pending import NEVER
@@ -29,15 +29,24 @@ async def operate(
     start: Callable[[str, float], Awaitable[Any]],
     timeout: names.Timeout,
     throw: bool,
+    connect: bool = True,
 ) -> Any:
-    """Do something to one PV or to several, with one common end."""
+    """Do something to one PV or to several, with one common end.
+
+    Args:
+        pv: Name, or names.
+        start: Starts the operation on one name, with its end in the loop's time.
+        timeout: Of all together.
+        throw: Whether failures are raised; else they take the place of results.
+        connect: Whether all are to be connected before any is started.
+    """
     left = seconds_left(timeout)
     end = NEVER if left is None else asyncio.get_running_loop().time() + left
     if isinstance(pv, str):
         return await _settle(pv, start, end, throw)
     if not throw:
         return await asyncio.gather(*(_settle(name, start, end, False) for name in pv))
-    return await _all(pv, start, end)
+    return await _all(pv, start, end, connect)
 
 
 async def _settle(
@@ -58,12 +67,21 @@ async def _settle(
 
 
 async def _all(
-    pvs: Pvs, start: Callable[[str, float], Awaitable[Any]], end: float
+    pvs: Pvs,
+    start: Callable[[str, float], Awaitable[Any]],
+    end: float,
+    connect: bool,
 ) -> list[Any]:
     """All operations at once; the first failure is raised, the rest given up."""
     waiting: list[asyncio.Future[Any]] = []
     name = ""
     try:
+        if connect:
+            channels = [get_channel(name) for name in pvs]
+            for channel in channels:
+                name = channel.name
+                if not channel.connected:
+                    await connected(channel, end)
         for name in pvs:
             waiting.append(asyncio.ensure_future(start(name, end)))
         results: list[Any] = []

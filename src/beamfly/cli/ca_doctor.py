@@ -1,0 +1,188 @@
+"""`beamfly ca doctor PV`: every step from settings to value, and what to do."""
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from beamfly.ca import sockets
+from beamfly.ca.channel import Channel
+from beamfly.ca.client import ANY_ADDRESS, dotted
+from beamfly.ca.config import Address, Config
+from beamfly.ca.datagrams import Search, Version
+from beamfly.ca.dbr import Dbr, Family
+from beamfly.ca.message import Access
+from beamfly.ca.payloads import Value
+from beamfly.ca.search import parse_replies
+from beamfly.ca.tool_text import Look, alarm, elements, stamp
+from beamfly.cli.ca_session import CommandSession, choose_type
+
+SKEW_SECONDS = 5.0
+"""A time stamp this far in the future means that two clocks disagree."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who answered a search."""
+
+    host: str
+    port: int
+    asked: str
+    """The address that the search was sent to."""
+    seconds: float
+    """Until the answer."""
+
+
+@click.command()
+@click.argument("pv")
+@click.option("-w", "wait", type=float, default=2.0, help="Seconds for each step.")
+def doctor(pv: str, wait: float) -> None:
+    """Find out why a PV cannot be reached, or how well it can."""
+    config = Config.from_environment()
+    addresses = list(_settings(config))
+    servers = _search(pv, addresses, config, wait)
+    if not servers and not config.name_servers:
+        _advise(pv, addresses, config)
+        raise SystemExit(1)
+    with CommandSession(wait, config) as session:
+        start = time.monotonic()
+        (channel,) = session.connect([pv], 0)
+        if channel.link is None:
+            _say(False, "no server that answered could be talked to")
+            for server in servers:
+                click.echo(f"      is TCP to {server.host}:{server.port} let through?")
+            raise SystemExit(1)
+        took = time.monotonic() - start
+        _say(True, f"connected to {channel.host} in {1000 * took:.1f} ms")
+        good = _examine(session, channel)
+    raise SystemExit(0 if good and len({(s.host, s.port) for s in servers}) < 2 else 1)
+
+
+def _say(good: bool, text: str) -> None:
+    """One finding."""
+    click.echo(f"{'ok  ' if good else 'BAD '}  {text}")
+
+
+def _settings(config: Config) -> Iterator[Address]:
+    """Where searches go, and what is odd about the settings."""
+    for warning in config.warnings:
+        _say(False, warning)
+    numeric, names = sockets.search_addresses(config)
+    yield from numeric
+    for name in names:
+        found = sockets.resolve([name])
+        if not found:
+            _say(False, f"host {name[0]} of EPICS_CA_ADDR_LIST cannot be resolved")
+        yield from found
+    listed = "yes" if config.auto_addresses else "no"
+    servers = ", ".join(f"{host}:{port}" for host, port in config.name_servers)
+    _say(True, f"broadcasts: {listed}; name servers: {servers or 'none'}")
+
+
+def _search(
+    pv: str, addresses: list[Address], config: Config, wait: float
+) -> list[Server]:
+    """Ask every address for the PV, one number for each, and list who answers."""
+    found: dict[tuple[str, int], Server] = {}
+    start = time.monotonic()
+    with sockets.search_socket(config) as sock:
+        for number, address in enumerate(addresses):
+            first = Version(priority=1, sequence=number).encode()
+            try:
+                sock.sendto(first + Search(pv, number).encode(), address)
+            except OSError as error:
+                _say(False, f"no search can be sent to {address[0]}: {error}")
+        end = start + wait
+        while (left := end - time.monotonic()) > 0:
+            if not select.select([sock], [], [], left)[0]:
+                break
+            for server in _answers(sock, addresses, start):
+                found.setdefault((server.host, server.port), server)
+            # duplicates answer soon after the first
+            end = min(end, time.monotonic() + 0.3)
+    for server in found.values():
+        text = f"{server.host}:{server.port} has {pv}, asked at {server.asked}"
+        _say(len(found) == 1, f"{text}, after {1000 * server.seconds:.1f} ms")
+    if len(found) > 1:
+        click.echo("      several servers have this PV: stop all but one of them")
+    return list(found.values())
+
+
+def _answers(
+    sock: socket.socket, addresses: list[Address], start: float
+) -> Iterator[Server]:
+    """Servers in one datagram."""
+    try:
+        data, source = sock.recvfrom(sockets.LARGEST_DATAGRAM)
+    except OSError:
+        # the echo of a datagram that nobody wanted
+        return
+    for number, port, address in parse_replies(data):
+        host = source[0] if address == ANY_ADDRESS else dotted(address)
+        if number < len(addresses):
+            asked = "{}:{}".format(*addresses[number])
+            yield Server(host, port, asked, time.monotonic() - start)
+
+
+def _advise(pv: str, addresses: list[Address], config: Config) -> None:
+    """Nobody answered."""
+    _say(False, f"nobody has {pv}; these were asked over UDP:")
+    for host, port in addresses:
+        click.echo(f"        {host}:{port}  {_listens(host, port)}")
+    click.echo("      is the name right, and is the IOC running?")
+    click.echo(
+        "      an IOC in another network: put its host, or the broadcast address"
+    )
+    click.echo("      of its network, into EPICS_CA_ADDR_LIST, such as")
+    click.echo('        export EPICS_CA_ADDR_LIST="10.1.2.255 ioc7:5066"')
+    click.echo(
+        "      UDP does not get through: EPICS_CA_NAME_SERVERS=host:port uses TCP"
+    )
+    if not config.auto_addresses and not config.addresses:
+        click.echo("      EPICS_CA_AUTO_ADDR_LIST is NO and there is no address list!")
+
+
+def _listens(host: str, port: int) -> str:
+    """Whether a server accepts connections there."""
+    try:
+        with socket.create_connection((host, port), 0.5):
+            return "a server listens there, without this PV"
+    except TimeoutError:
+        return "no answer over TCP either"
+    except OSError as error:
+        return f"nothing over TCP: {error.strerror or error}"
+
+
+def _examine(session: CommandSession, channel: Channel) -> bool:
+    """The channel itself; whether all is well."""
+    native = channel.native_type
+    rights = channel.access
+    _say(True, f"{native.name} with up to {channel.count} elements")
+    _say(bool(rights & Access.READ), "may be read" if rights & 1 else "cannot be read")
+    can_write = bool(rights & Access.WRITE)
+    text = "may be written" if can_write else "is read-only for this user and host"
+    click.echo(f"      {text}")
+    start = time.monotonic()
+    style = Look()
+
+    def choose(one: Channel) -> Dbr:
+        return choose_type(one, Family.TIME, style)
+
+    (value,) = session.read([channel], choose, 10)
+    if not isinstance(value, Value):
+        _say(False, f"reading failed: {value}")
+        return False
+    took = time.monotonic() - start
+    shown = elements(value, style, is_array=channel.count > 1)
+    _say(True, f"value {shown} at {stamp(value)}, read in {1000 * took:.1f} ms")
+    good = True
+    if alarm(value):
+        _say(False, f"the record is in alarm: {alarm(value)}")
+        good = False
+    if value.timestamp - time.time() > SKEW_SECONDS:
+        _say(False, "its time stamp is in the future: the clocks disagree")
+        good = False
+    return good

@@ -1,0 +1,206 @@
+"""The command line: text of values, and the commands against a genuine C IOC."""
+
+import re
+import struct
+import threading
+import time
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from beamfly.ca.blocking import Client, write
+from beamfly.ca.dbr import Dbr
+from beamfly.ca.payloads import Value
+from beamfly.ca.tool_text import Look, alarm, details, elements, stamp
+from beamfly.cli.ca import ca, caget, cainfo, camonitor, caput, parse_type
+from beamfly.errors import BadValue
+
+from .c_ioc import CIoc, free_port
+
+
+def double(*values: float) -> Value:
+    return Value(Dbr.DOUBLE, len(values), struct.pack(f">{len(values)}d", *values))
+
+
+@pytest.mark.parametrize(
+    ("look", "text"),
+    [
+        (Look(), "3.14159"),
+        (Look(floats=".2f"), "3.14"),
+        (Look(floats=".3e"), "3.142e+00"),
+        (Look(floats_as="x"), "0x3"),
+    ],
+)
+def test_floats(look: Look, text: str) -> None:
+    assert elements(double(3.14159265), look, is_array=False) == text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [("d", "-18"), ("x", "-0x12"), ("o", "-0o22"), ("b", "-0b10010")]
+)
+def test_integers(code: str, text: str) -> None:
+    value = Value(Dbr.LONG, 1, struct.pack(">i", -18))
+    assert elements(value, Look(integers=code), is_array=False) == text
+
+
+def test_arrays_text_stamps_and_alarms() -> None:
+    assert elements(double(1, 2), Look(), is_array=True) == "2 1 2"
+    assert elements(double(), Look(), is_array=True) == "0"
+    assert elements(double(), Look(), is_array=False) == ""
+    chars = Value(Dbr.CHAR, 3, b"hi\0")
+    assert elements(chars, Look(char_text=True), is_array=True) == "hi"
+    assert stamp(Value(Dbr.TIME_LONG, 0, b"")) == "<undefined>"
+    assert re.fullmatch(
+        r"20\d\d-.. ?\S+ \S+\.000005",
+        stamp(Value(Dbr.TIME_LONG, 0, b"", seconds=10**9, nanoseconds=5000)),
+    )
+    assert alarm(Value(Dbr.STS_LONG, 0, b"", 3, 2)) == "HIHI MAJOR"
+    assert alarm(Value(Dbr.STS_LONG, 0, b"", 99, 9)) == "status 99 severity 9"
+    assert alarm(Value(Dbr.STS_LONG, 0, b"")) == ""
+
+
+def test_details_of_metadata() -> None:
+    limits = (10.0, -10.0, 9.0, 8.0, -8.0, -9.0, 11.0, -11.0)
+    value = Value(
+        *(Dbr.CTRL_DOUBLE, 1, struct.pack(">d", 2.5), 0, 0),
+        units=b"mm",
+        precision=3,
+        limits=limits,
+    )
+    text = details("PV", value, Look(), Dbr.DOUBLE)
+    for expected in ("DBF_DOUBLE", "DBR_CTRL_DOUBLE", "mm", "Lo ctrl limit:    -11"):
+        assert expected in text
+    enum = Value(Dbr.GR_ENUM, 1, b"\0\1", enum_strings=(b"a", b"b"))
+    assert "[ 1]:             b" in details("PV", enum, Look(), Dbr.ENUM)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("DBR_TIME_DOUBLE", 20), ("ctrl_int", 29), ("38", 38), ("STSACK_STRING", 37)],
+)
+def test_names_of_types(text: str, code: int) -> None:
+    assert parse_type(text) == code
+    with pytest.raises(BadValue, match="no DBR type such as"):
+        parse_type("DBR_FANCY")
+
+
+# ---- with an IOC
+
+
+def run(command: Any, *arguments: str) -> Result:
+    result = CliRunner().invoke(command, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def values(ioc: CIoc) -> CIoc:
+    with Client(ioc.config) as client:
+        names = ["T:ao", "T:long", "T:enum", "T:string", "T:longs"]
+        channels = client.connect_many(names)
+        client.put_many(channels, [7.25, 18, 1, "hello", [1, 2, 3]], wait=True)
+        client.connect("T:char").put(list(b"some text"), wait=True)
+    return ioc
+
+
+@pytest.mark.peer
+@pytest.mark.usefixtures("values")
+def test_caget() -> None:
+    assert run(caget, "T:ao").output == f"{'T:ao':<30} 7.25\n"
+    assert run(caget, "-t", "T:enum").output == "one\n"
+    assert run(caget, "-t", "-n", "T:enum").output == "1\n"
+    assert run(caget, "-t", "T:string", "T:long").output == "hello\n18\n"
+    assert run(caget, "-t", "-0x", "T:long").output == "0x12\n"
+    assert run(caget, "-t", "-lx", "T:ao").output == "0x7\n"
+    assert run(caget, "-t", "-f", "1", "T:ao").output in ("7.2\n", "7.3\n")
+    assert run(caget, "-t", "-s", "T:ao").output == "7.250\n"
+    assert run(caget, "T:longs").output.split() == ["T:longs", "3", "1", "2", "3"]
+    assert run(caget, "-t", "-#", "2", "T:longs").output == "2 1 2\n"
+    assert run(caget, "-t", "-S", "T:char").output == "some text\n"
+    assert run(caget, "-F", ",", "T:longs").output == "T:longs,3,1,2,3\n"
+    wide = run(caget, "-a", "T:ao").output.split()
+    assert wide[0] == "T:ao" and wide[3:] == ["7.25", "HIGH", "MINOR"]
+    assert "DBR_CTRL_DOUBLE" in run(caget, "-d", "CTRL_DOUBLE", "T:ao").output
+    assert "mbbo" in run(caget, "-d", "38", "T:enum").output
+
+
+@pytest.mark.peer
+@pytest.mark.usefixtures("values")
+def test_commands_and_what_is_not_there() -> None:
+    result = run(caget, "-w", "0.1", "T:nothing", "T:ao")
+    assert result.exit_code == 1
+    assert "T:nothing' not found" in result.output
+    assert "Not connected (PV not found)" in result.output and "7.25" in result.output
+    assert run(caput, "-w", "0.1", "T:nothing", "1").exit_code == 1
+    assert run(cainfo, "-w", "0.1", "T:nothing").exit_code == 1
+
+
+@pytest.mark.peer
+def test_caput(values: CIoc) -> None:
+    output = run(caput, "T:ao", "-3.5").output.splitlines()
+    assert [row.split() for row in output] == [
+        ["Old", ":", "T:ao", "7.25"],
+        ["New", ":", "T:ao", "-3.5"],
+    ]
+    assert run(caput, "-t", "-c", "T:enum", "two").output == "two\n"
+    assert run(caput, "-t", "T:enum", "0").output == "zero\n"
+    assert run(caput, "-t", "-n", "T:enum", "1").output == "1\n"
+    assert run(caput, "-t", "-a", "T:longs", "2", "8", "9").output == "2 8 9\n"
+    assert run(caput, "-t", "-S", "T:char", "long text").exit_code == 0
+    assert run(caget, "-t", "-S", "T:char").output == "long text\n"
+    refused = run(caput, "-c", "T:enum", "-s", "nonsense")
+    assert refused.exit_code == 1 and "Write refused" in refused.output
+    assert "HIGH" in run(caput, "-l", "-c", "T:ao", "7.5").output
+
+
+@pytest.mark.peer
+def test_cainfo(values: CIoc) -> None:
+    assert run(cainfo, "T:longs", "T:ao.NAME").output.splitlines()[:7] == [
+        "T:longs",
+        "    State:            connected",
+        f"    Host:             127.0.0.1:{values.port}",
+        "    Access:           read, write",
+        "    Native data type: DBF_LONG",
+        "    Request type:     DBR_LONG",
+        "    Element count:    100",
+    ]
+    assert "read, no write" in run(cainfo, "T:ao.NAME").output
+
+
+@pytest.mark.peer
+@pytest.mark.usefixtures("values")
+def test_camonitor() -> None:
+    timer = threading.Timer(0.3, lambda: write("T:ao", 1.25))
+    timer.start()
+    output = run(camonitor, "--duration", "0.8", "T:ao", "T:enum").output
+    timer.join()
+    rows = [row.split() for row in output.splitlines()]
+    ao = [row for row in rows if row[0] == "T:ao"]
+    assert [row[3] for row in ao] == ["7.25", "1.25"]
+    assert ao[0][4:] == ["HIGH", "MINOR"] and len(ao[1]) == 4
+    assert any(row[0] == "T:enum" and row[3] == "one" for row in rows)
+    for kind in ("n", "r", "i", "I", "cs"):
+        start = time.monotonic()
+        assert "T:ao" in run(camonitor, "-t", kind, "--duration", "0.1", "T:ao").output
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.peer
+def test_doctor(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("T:ao", 1.25, notify=True)
+    result = run(ca, "doctor", "T:ao")
+    assert result.exit_code == 0, result.output
+    assert f"127.0.0.1:{values.port} has T:ao" in result.output
+    assert "value 1.25" in result.output and "may be written" in result.output
+    write("T:ao", 9, notify=True)
+    assert "in alarm: HIHI MAJOR" in run(ca, "doctor", "T:ao").output
+    result = run(ca, "doctor", "-w", "0.3", "T:nothing")
+    assert result.exit_code == 1
+    assert "nobody has T:nothing" in result.output
+    assert "a server listens there, without this PV" in result.output
+    monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{free_port()} nohost.invalid")
+    result = run(ca, "doctor", "-w", "0.3", "T:ao")
+    assert "nothing over TCP" in result.output
+    assert "nohost.invalid" in result.output and "cannot be resolved" in result.output
