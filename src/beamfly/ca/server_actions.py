@@ -141,7 +141,7 @@ def read(circuit: "ServerCircuit", message: ReadNotify) -> None:
         circuit.reply(Command.READ_NOTIFY, empty(code, count, status), message.ioid)
         return
     answer = circuit.served[message.sid].answer(code, count)
-    if len(circuit.lanes) < LANES and count < 1 << 16:
+    if len(circuit.lanes) < LANES and count < LARGE and circuit.minor >= EXTENDED_MINOR:
         key = shape(Command.READ_NOTIFY, 0, code, count)
         circuit.lanes[key] = read_lane(circuit, code, count)
     circuit.reply(Command.READ_NOTIFY, answer, message.ioid)

@@ -4,9 +4,10 @@
         server["X:temp"].post(22.0)
         await asyncio.sleep(60)
 
-It listens on 127.0.0.1 alone unless it is told otherwise, on EPICS_CAS_SERVER_PORT (or
-5064), and takes another TCP port when that one is taken. PVs belong to the event loop
-that serves them: post from there. Threads use `beamfly.ca.server_thread`.
+It listens on 127.0.0.1 alone unless EPICS_CAS_INTF_ADDR_LIST or `interfaces` name
+others, on EPICS_CAS_SERVER_PORT (or 5064), and takes another TCP port when that one is
+taken. PVs belong to the event loop that serves them: post from there. Threads use
+`beamfly.ca.server_thread`.
 """
 
 import asyncio
@@ -113,7 +114,7 @@ class Server:
         *,
         config: Config | None = None,
         port: int | None = None,
-        interfaces: tuple[str, ...] = (LOOPBACK,),
+        interfaces: tuple[str, ...] | None = None,
         access: Rights | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -123,7 +124,8 @@ class Server:
             pvs: Name -> PV, RecordGroup, or a first value to make a PV of.
             config: Settings, None to read them from the environment.
             port: TCP and UDP port; None: that of the settings; 0: one that is free.
-            interfaces: IPv4 addresses to listen on, ("0.0.0.0",) for all.
+            interfaces: IPv4 addresses to listen on, ("0.0.0.0",) for all. None: those
+                of the settings (EPICS_CAS_INTF_ADDR_LIST), and without any 127.0.0.1.
             access: Called with a `Peer` and a PV's name, answers with Access; None:
                 everybody may do everything. See `beamfly.ca.access.AccessRules`.
             clock: Nanoseconds since 1970, for time stamps.
@@ -141,7 +143,11 @@ class Server:
             beacon_period=self.config.cas_beacon_period,
         )
         self.core.on_work = self._work_soon
+        if interfaces is None:
+            named = tuple(host for host, _ in self.config.cas_interfaces)
+            interfaces = named or (LOOPBACK,)
         self.interfaces = interfaces
+        self._ignored = {host for host, _ in self.config.cas_ignored}
         self._asked_port = self.config.cas_port if port is None else port
         self._sockets: Sockets | None = None
         self._wires: dict[ServerCircuit, _Wire] = {}
@@ -297,6 +303,8 @@ class Server:
                 data, address = sock.recvfrom(LARGEST_DATAGRAM)
             except (BlockingIOError, ConnectionError):
                 return
+            if address[0] in self._ignored:
+                continue
             for reply in self.core.receive_datagram(data):
                 _send(sock, reply, address)
 

@@ -11,7 +11,6 @@ import click
 
 from beamfly.ca.pv_file import load_pvs, parse_assignment
 from beamfly.ca.server_asyncio import Server
-from beamfly.ca.server_sockets import LOOPBACK
 from beamfly.errors import BadValue
 
 
@@ -26,9 +25,8 @@ from beamfly.errors import BadValue
     "--interface",
     "interfaces",
     multiple=True,
-    default=(LOOPBACK,),
-    show_default=True,
-    help="IPv4 address to listen on, 0.0.0.0 for all; may be given again.",
+    help="IPv4 address to listen on, 0.0.0.0 for all; may be given again. "
+    "[default: EPICS_CAS_INTF_ADDR_LIST or 127.0.0.1]",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print clients and puts.")
 def serve(
@@ -80,11 +78,12 @@ async def _serve(
     """Serve until a signal says to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    async with Server(pvs, port=port, interfaces=interfaces) as server:
+    async with Server(pvs, port=port, interfaces=interfaces or None) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             # where there are no such handlers, Ctrl-C raises KeyboardInterrupt
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, stop.set)
         names = "1 name" if len(pvs) == 1 else f"{len(pvs)} names"
-        click.echo(f"Serving {names} on {', '.join(interfaces)} port {server.port}.")
+        where = ", ".join(server.interfaces)
+        click.echo(f"Serving {names} on {where} port {server.port}.")
         await stop.wait()

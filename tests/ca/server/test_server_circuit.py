@@ -141,6 +141,22 @@ def test_reading() -> None:
     assert link.get("d.SEVR", Dbr.STRING) == b"NO_ALARM"
 
 
+def test_old_clients_get_no_long_headers() -> None:
+    core = make_core({"big": PV(np.zeros(10_000)), "small": PV([1.0, 2.0])})
+    circuit = core.accept("a:1", 0.0)
+    circuit.output()
+    hello = Version(minor=8).encode() + CreateChannel("big", 1, 8).encode()
+    hello += CreateChannel("small", 2, 8).encode()
+    circuit.receive(hello + pack_header(15, 0, 6, 0, 2, 5), 0.0)
+    assert b"".join(bytes(piece) for piece in circuit.output())[-16:] == struct.pack(
+        ">2d", 1, 2
+    )
+    for request in (pack_header(15, 0, 6, 0, 1, 5), pack_header(15, 0, 6, 0, 1, 6)):
+        circuit.receive(request, 0.0)
+        raw = b"".join(bytes(piece) for piece in circuit.output())
+        assert struct.unpack(">HHHHII", raw)[4] == 464
+
+
 def test_old_read() -> None:
     link = make_link()
     sid = link.sid("d")

@@ -214,6 +214,35 @@ async def test_search_by_datagram(server: Server) -> None:
     assert struct.unpack_from(">HHHHII", answer, 16)[2] == server.port
 
 
+async def test_searches_of_some_are_ignored() -> None:
+    config = replace(QUIET, cas_ignored=(("127.0.0.1", 5064),))
+    server = Server({"d": 1.0}, config=config, port=0)
+    async with server, client_of(server) as client:
+        with pytest.raises(CAError):
+            await client.connect("d", timeout=0.3)
+
+
+def test_interfaces_come_from_the_settings() -> None:
+    config = replace(QUIET, cas_interfaces=(("127.0.0.2", 5064),))
+    assert Server({}, config=config).interfaces == ("127.0.0.2",)
+    assert Server({}, config=QUIET).interfaces == ("127.0.0.1",)
+
+
+async def test_limit_of_arrays() -> None:
+    config = replace(QUIET, largest_array=16408)
+    pvs = {"w": PV(np.zeros(5000)), "small": PV(np.zeros(2000))}
+    server = Server(pvs, config=config, port=0)
+    async with server, client_of(server) as client:
+        w, small = await client.connect("w"), await client.connect("small")
+        assert len(await small.get()) == 2000
+        with pytest.raises(CARefused):
+            await w.get()
+        with pytest.raises(CARefused):
+            await w.put(np.ones(5000), wait=True)
+        await w.put(np.ones(2000), wait=True)
+        assert len(server["w"].value) == 2000
+
+
 async def test_beacons_arrive() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
