@@ -35,11 +35,11 @@ class FakeDataPort:
                 client.close()
                 continue
             self.asked.append(line)
-            client.sendall(self._greeting)
             if self._client is not None:
                 self._client.close()
             self._client = client
             self._connected.set()
+            client.sendall(self._greeting)
 
     @property
     def client(self) -> socket.socket:
