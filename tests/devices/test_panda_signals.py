@@ -30,8 +30,10 @@ from ophyd_async.fastcs.panda import (
 from ophyd_async.testing import MonitorQueue, assert_reading, assert_value
 
 from beamfly.devices.panda_backend import PandaSession
-from beamfly.devices.panda_connector import PandaConnector
+from beamfly.devices.panda_connector import BlockConnector, PandaConnector
+from beamfly.devices.panda_fields import Access, SignalSpec
 from beamfly.devices.panda_link import PandaLink
+from beamfly.devices.panda_values import TextCodec
 from beamfly.errors import BadValue, CommandError, PandaDisconnected
 from beamfly.panda.commands import Get, Put
 
@@ -384,3 +386,23 @@ async def test_waiting_for_a_value_ends_when_it_comes(blocks):
     await asyncio.sleep(0)
     await blocks.link.send(Put("LUT2.FUNC", "A&B"))
     await waiting
+
+
+async def test_names_that_every_device_has_get_an_underscore(unconnected_blocks):
+    session = unconnected_blocks.session
+
+    def spec(name, access):
+        return SignalSpec(name, f"LASER.{name.upper()}", TextCodec(), access)
+
+    connector = BlockConnector()
+    laser = Device("laser", connector)
+    specs = [
+        spec("log", Access.READ),
+        spec("stop", Access.TRIGGER),
+        spec("trigger", Access.READ_WRITE),
+        spec("parent", Access.TRIGGER),
+        spec("fine", Access.WRITE),
+    ]
+    connector.fill_block(laser, session, specs, "LASER")
+    names = {name for name, _ in laser.children()}
+    assert names == {"log_", "stop_", "trigger_", "parent_", "fine"}

@@ -160,7 +160,9 @@ class PandaDetector(StandardDetector):
         with self.data.listening(lambda: changes.put_nowait(None)):
             while not self.data.is_over(goal):
                 rows = await self.data.num_captured.get_value()
-                yield WatcherUpdate(rows, goal.first, rows, name=self.name, unit="")
+                # there is no target, hence no bar
+                target = cast(int, None)
+                yield WatcherUpdate(rows, goal.first, target, name=self.name, unit="")
                 await changes.get()
 
     async def _watched(

@@ -32,7 +32,7 @@ from beamfly.devices.panda_fields import (
 from beamfly.devices.panda_link import PandaLink
 from beamfly.devices.panda_poller import Monitor, PandaPoller
 from beamfly.devices.panda_values import Codec
-from beamfly.errors import BeamflyError, RemoteProtocolError
+from beamfly.errors import BadValue, BeamflyError, RemoteProtocolError
 from beamfly.panda.commands import Command, GetLine, Put
 
 INVALID = 3
@@ -116,7 +116,7 @@ class PandaSignalBackend(SignalBackend[SignalDatatypeT], Generic[SignalDatatypeT
         """Write; what the PandA makes of it goes to the listener at once."""
         session, spec, codec = self._filled()
         if value is None:
-            raise RemoteProtocolError(f"{spec.target} has no default value to write")
+            raise BadValue(f"{spec.target} needs a value; nothing was sent")
         ask = codec.ask(spec.target) if self._callback is not None else None
         answer = await session.write(codec.tell(spec.target, value), ask)
         self._setpoint = value

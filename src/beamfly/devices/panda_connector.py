@@ -114,19 +114,33 @@ class BlockConnector(DeviceConnector):
                 )
                 setattr(device, spec.name, name)
             elif spec.access is Access.TRIGGER:
-                filler.fill_child_command(  # pyright: ignore[reportUnknownMemberType]
-                    spec.name, TriggerableCommand
-                ).fill(session, spec)
+                _fill_command(filler, spec.name).fill(session, spec)
             else:
-                filler.fill_child_signal(  # pyright: ignore[reportUnknownMemberType]
-                    spec.name, _SIGNALS[spec.access]
-                ).fill(session, spec)
+                _fill_signal(filler, spec).fill(session, spec)
         filler.check_filled(f"block {source} of PandA {session.link.address}")
 
     def _open_filler(self) -> Filler:
         if self.filler is None:
             raise RuntimeError("The connector was given to no device")
         return self.filler
+
+
+def _free(name: str) -> str:
+    """The name, with an underscore if every device has something of that name."""
+    return f"{name}_" if hasattr(Device, name) else name
+
+
+def _fill_signal(filler: Filler, spec: SignalSpec) -> PandaSignalBackend[Any]:
+    kind = _SIGNALS[spec.access]
+    return filler.fill_child_signal(_free(spec.name), kind)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _fill_command(filler: Filler, name: str) -> PandaCommandBackend:
+    try:
+        return filler.fill_child_command(_free(name), TriggerableCommand)  # pyright: ignore[reportUnknownMemberType]
+    except NameError:
+        # a word of bluesky's; for signals the filler sees to that itself
+        return filler.fill_child_command(f"{name}_", TriggerableCommand)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _needed_blocks(device_class: type[Device]) -> set[str]:

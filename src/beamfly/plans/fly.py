@@ -130,7 +130,8 @@ def _run(
         yield from land(flight)
         _tell(flight, error)
         cause = _cause(error)
-        yield from bps.close_run(exit_status=_exit_status(error), reason=str(cause))
+        reason = str(cause) or type(cause).__name__
+        yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
     errors = yield from land(flight)
     _tell(flight)
