@@ -84,8 +84,10 @@ def initial(base: Dbr, value: Any, length: int | None) -> First:
     return First(value, len(value) if hasattr(value, "__len__") else 1)
 
 
-def record_type(base: Dbr, scalar: bool, size: int) -> str:
+def record_type(base: Dbr, scalar: bool, size: int, states: int) -> str:
     """The record type that such a PV looks like."""
+    if base is Dbr.ENUM and scalar and states == 2:
+        return "bo"
     if not scalar:
         return "waveform"
     if base is Dbr.STRING and size > 40:

@@ -63,6 +63,17 @@ class Listener(Protocol):
 class PV:
     """A process variable; see the module's text for how to make one."""
 
+    clock: Callable[[], int] | None = None
+    """Nanoseconds since 1970 for posts without a time; the server sets it."""
+    standing: Alarm = NO_ALARM
+    """An alarm that stays, whatever is posted, such as that of a whole record."""
+    time_ns: int | None = None
+    """Time stamp in nanoseconds since 1970; None: never processed."""
+    acknowledge_transient: bool = True
+    """Whether alarms that went away need acknowledging (ACKT)."""
+    acknowledge_severity: int = 0
+    """Highest severity that is not acknowledged (ACKS)."""
+
     def __init__(
         self,
         value: Any = None,
@@ -89,6 +100,8 @@ class PV:
             record: Record type, as RTYP says; None takes the one that fits.
             properties: Fields of `Properties`, such as units and hihi.
         """
+        if isinstance(value, bool):
+            properties.setdefault("states", ("False", "True"))
         self.properties = Properties(**properties).checked()
         given = as_type(type)
         states = self.properties.states
@@ -99,15 +112,7 @@ class PV:
         self.size = size
         self.writable = writable
         self.on_put = on_put
-        self.clock: Callable[[], int] | None = None
-        """Nanoseconds since 1970 for posts without a time; the server sets it."""
         self.alarm: Alarm = UNDEFINED if value is None else NO_ALARM
-        self.standing: Alarm = NO_ALARM
-        """An alarm that stays, whatever is posted, such as that of a whole record."""
-        self.time_ns: int | None = None
-        """Time stamp in nanoseconds since 1970; None: never processed."""
-        self.acknowledge_transient = True
-        self.acknowledge_severity = 0
         self.fields: dict[str, PV] = {}
         """Record fields that somebody asked for, see `beamfly.ca.record_fields`."""
         self.listeners: dict[Listener, None] = {}
@@ -122,7 +127,8 @@ class PV:
             msg = f"a PV has room for at least one element, not {self.length}"
             raise BadValue(msg)
         self.scalar = self.length == 1
-        self.record_type = record or record_type(self.type, self.scalar, size)
+        kind = record_type(self.type, self.scalar, size, len(states))
+        self.record_type = record or kind
         self._value: Any = self._adopt(first.value)
         self._monitored = self._archived = self._value
         if value is not None:

@@ -104,6 +104,8 @@ class ServerCore:
     def add(self, name: str, item: Any) -> None:
         """Serve one more PV; clients that look for it find it."""
         self.database.add(name, item)
+        for circuit in self.circuits:
+            circuit.allow(self.database.largest)
 
     def remove(self, name: str) -> None:
         """Serve a PV no more; its clients are told. KeyError if there is none."""

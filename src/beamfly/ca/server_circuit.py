@@ -34,6 +34,7 @@ _ON_SID = frozenset(
     {Command.READ_NOTIFY, Command.READ, Command.WRITE, Command.WRITE_NOTIFY}
     | {Command.EVENT_ADD, Command.EVENT_CANCEL, Command.CLEAR_CHANNEL}
 )
+_UPDATE = Command.EVENT_ADD << 48
 _REMEMBERED = 10_000
 """Most numbers of removed channels that are kept."""
 _NOBODY = 0xFFFFFFFF
@@ -93,15 +94,6 @@ class ServerCircuit(Circuit):
         self._last_sid = 0
 
     @property
-    def flowing(self) -> bool:
-        """Whether updates go out at once."""
-        return (
-            self.updates_wanted
-            and not self.congested
-            and self.outbox.size <= HIGH_WATER
-        )
-
-    @property
     def stalled(self) -> bool:
         """Whether `drained` has something to do."""
         return self.held or bool(self.waiting and self.updates_wanted)
@@ -116,10 +108,9 @@ class ServerCircuit(Circuit):
     def flush(self) -> None:
         """Send updates that wait, as far as the client keeps up."""
         for subscription in [*self.waiting]:
-            if not self.flowing:
+            if not subscription.flush():
                 break
-            if subscription.flush():
-                self.waiting.pop(subscription, None)
+            self.waiting.pop(subscription, None)
 
     def resume(self) -> None:
         """Obey what has arrived; a broken rule is told to the client before the end."""
@@ -164,11 +155,20 @@ class ServerCircuit(Circuit):
         else:
             self.outbox.put(first, tail)
 
-    def update(self, number: int, answer: Answer) -> None:
-        """Queue a subscription's value for sending."""
-        self.reply(1, answer, number)
+    def update(self, number: int, answer: Answer) -> bool:
+        """Queue a subscription's value for sending, unless the client is too slow."""
+        outbox = self.outbox
+        if self.congested or not self.updates_wanted or outbox.size > HIGH_WATER:
+            return False
+        status, head, tail = answer
+        first = HEAD.pack(_UPDATE | head, status, number)
+        if len(tail) < SEPARATE:
+            outbox.add(first + tail)
+        else:
+            outbox.put(first, tail)
         if not self.wanting:
             self.host.wants(self)
+        return True
 
     def refuse(self, request: Header, cid: int, status: int, why: str = "") -> None:
         """Say what went wrong with a request that has no other answer."""
@@ -198,6 +198,10 @@ class ServerCircuit(Circuit):
         self.served.clear()
         self.waiting.clear()
         self.host.note(CircuitClosed(self, reason))
+
+    def allow(self, largest: int) -> None:
+        """Messages with so many bytes of payload make sense from here on."""
+        self._largest = largest
 
     def next_sid(self) -> int:
         """A number for a new channel."""

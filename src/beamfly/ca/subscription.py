@@ -23,13 +23,9 @@ class Sink(Protocol):
     updates_wanted: bool
     waiting: "dict[Subscription, None]"
 
-    @property
-    def flowing(self) -> bool:
-        """Whether updates go out at once."""
+    def update(self, number: int, answer: Answer) -> bool:
+        """Queue an update for sending; False if the client does not keep up."""
         ...
-
-    def update(self, number: int, answer: Answer) -> None:
-        """Queue an update for sending."""
 
 
 class Source(Protocol):
@@ -65,15 +61,18 @@ class Subscription:
 
     def changed(self, pv: PV) -> None:
         """There is something new to tell."""
-        sink, queue = self._sink, self._queue
-        # the same as self.source.answer, without a step in between
-        if self.source.readable:
+        source, queue = self.source, self._queue
+        # the same as source.answer, without a step in between
+        if source.readable:
             answer = pv.answer(self.code, self.count)
         else:
-            answer = self.source.answer(self.code, self.count)
-        if not queue and sink.flowing:
-            sink.update(self.number, answer)
-            return
+            answer = source.answer(self.code, self.count)
+        if queue or not self._sink.update(self.number, answer):
+            self._wait(answer)
+
+    def _wait(self, answer: Answer) -> None:
+        """Keep an update; when there are too many it takes the place of the last."""
+        sink, queue = self._sink, self._queue
         most = WAITING if sink.updates_wanted and len(answer.tail) <= SMALL else 1
         if len(queue) >= most:
             queue.pop()
@@ -82,7 +81,7 @@ class Subscription:
 
     def flush(self) -> bool:
         """Send what waits while the client keeps up; True when nothing waits."""
-        sink, queue = self._sink, self._queue
-        while queue and sink.flowing:
-            sink.update(self.number, queue.popleft())
+        queue = self._queue
+        while queue and self._sink.update(self.number, queue[0]):
+            queue.popleft()
         return not queue

@@ -79,6 +79,21 @@ def test_arrays(value: object, base: Dbr) -> None:
             pv.value[0] = 1
 
 
+def test_record_types() -> None:
+    pvs = {
+        "bo": PV(True),
+        "mbbo": PV(0, states=("a", "b", "c")),
+        "ao": PV(1.0),
+        "longout": PV(1),
+        "stringout": PV("x"),
+        "lso": PV("x", size=100),
+        "waveform": PV([1.0, 2.0]),
+        "motor": PV(1.0, record="motor"),
+    }
+    assert [pv.record_type for pv in pvs.values()] == [*pvs]
+    assert str(pvs["bo"]) == "True"
+
+
 def test_our_array_is_copied() -> None:
     data = np.array([1.0, 2.0])
     pv = PV(data)

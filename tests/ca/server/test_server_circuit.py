@@ -595,6 +595,15 @@ def test_put_larger_than_anything_here_is_skipped() -> None:
     assert reply.status == 72
 
 
+def test_pv_that_is_added_later_may_be_larger_than_all_before() -> None:
+    link = make_link()
+    link.core.add("huge", PV(length=100_000, type="double"))
+    data = struct.pack(">100000d", *range(100_000))
+    (reply,) = link.put("huge", Dbr.DOUBLE, data, 100_000)
+    assert getattr(reply, "status", 0) == 1
+    assert link.core.database["huge"].value[-1] == 99_999
+
+
 def test_echo_flood_is_held() -> None:
     link = make_link()
     flood = (pack_header(23, 8192, 0, 0, 0, 0) + bytes(8192)) * 200
