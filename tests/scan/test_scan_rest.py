@@ -20,6 +20,8 @@ from beamfly.errors import (
 from beamfly.scan import rest
 from beamfly.scan.data import (
     Data,
+    _any_data,
+    _regular_data,
     alignSerial,
     alignTime,
     createTable,
@@ -31,6 +33,7 @@ from beamfly.scan.data import (
     parse_array,
     parseXMLData,
 )
+from beamfly.scan.documents import data_document
 from beamfly.scan.info import ScanInfo
 from beamfly.scan.waiting import Waiting
 
@@ -302,3 +305,31 @@ def test_arrays():
         parse_array("1, 2")
     with pytest.raises(BadValue):
         parseXMLData("<foo/>")
+
+
+NAMES = st.text("ab:_&<\r\n é()\"'", min_size=1, max_size=4)
+VALUES = st.text("12.eE- ab[],&<>]\r\n\tNaN", max_size=6)
+ROWS = st.lists(
+    st.tuples(NAMES, st.integers(-1, 50), st.integers(-5, 2**45), VALUES), max_size=8
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(ROWS, st.sampled_from([b"", b" ", b"<!-- x -->", b"<x/>", b"x", b"<"]))
+def test_the_fast_way_to_read_data_equals_the_slow_one(rows, junk):
+    text = data_document(sorted(rows, key=lambda row: row[0])).encode()
+    for document in (text, text.replace(b"</sample>", b"</sample>" + junk, 1)):
+        fast = _regular_data(document)
+        try:
+            slow = _any_data(document)
+        except BadValue:
+            assert fast is None
+        else:
+            assert fast is None or repr(fast) == repr(slow)  # NaN is not NaN
+
+
+def test_the_fast_way_is_taken():
+    assert _regular_data(answer("t2", "GET", "/scan/220/data").body) is not None
+    assert _regular_data(data_document([("x", 0, 1, "[1.0, 2.0]")])) is not None
+    assert _regular_data(data_document([])) == {}
+    assert _regular_data(b"<data>\xff</data>") is None

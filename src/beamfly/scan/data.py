@@ -6,6 +6,7 @@ text is one. One `Log` gives all its devices the same serial; tables are aligned
 """
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -37,16 +38,72 @@ def parseXMLData(  # noqa: N802
     Raises:
         BadValue: it is no such document.
     """
+    data = _regular_data(text)
+    if data is None:
+        data = _any_data(text)
+    if after is not None:
+        data = {device: _later(samples, after) for device, samples in data.items()}
+    return data
+
+
+_DOCUMENT = re.compile(r"(?:<\?xml[^>]*\?>)?\s*<data>\s*</data>\s*")
+_DEVICE = re.compile(
+    r"\s*<device>\s*<name>([^<&\r]*)</name>\s*<samples>(.*?)</samples>\s*</device>",
+    re.DOTALL,
+)
+_SAMPLE = re.compile(
+    r'<sample id="(-?\d+)">\s*<time>(-?\d+)</time>\s*<value>([^<&\r]*)</value>'
+    r"\s*</sample>"
+)
+_TAGS_PER_SAMPLE = 6
+
+
+def _regular_data(text: bytes | str) -> ScanData | None:
+    """What `_any_data` gives, five times as fast, for the form that servers write.
+
+    None if anything in the document is not exactly of that form.
+    """
+    try:
+        text = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError:
+        return None
+    data: ScanData = {}
+    rest: list[str] = []
+    at = 0
+    for match in _DEVICE.finditer(text):
+        rest.append(text[at : match.start()])
+        at = match.end()
+        name, body = match.groups()
+        found = _SAMPLE.findall(body)
+        if body.count("<") != _TAGS_PER_SAMPLE * len(found) or name in data:
+            return None
+        data[name] = {
+            "id": [int(item[0]) for item in found],
+            "time": [int(item[1]) for item in found],
+            "value": [parse_reading(item[2]) for item in found],
+        }
+    rest.append(text[at:])
+    return data if _DOCUMENT.fullmatch("".join(rest)) else None
+
+
+def _later(samples: Samples, after: int) -> Samples:
+    """Samples with a greater serial."""
+    keep = [index for index, serial in enumerate(samples["id"]) if serial > after]
+    return {key: [values[index] for index in keep] for key, values in samples.items()}
+
+
+def _any_data(text: bytes | str) -> ScanData:
+    """Samples per device out of any `<data>` document."""
     root = parse_xml(text)
     if root.tag != "data":
         raise BadValue(f"<data> is needed, not <{root.tag}>")
     return {
-        child_text(device, "name") or "": _samples(device, after)
+        child_text(device, "name") or "": _samples(device)
         for device in root.iter("device")
     }
 
 
-def _samples(device: ET.Element, after: int | None) -> Samples:
+def _samples(device: ET.Element) -> Samples:
     ids: list[Any] = []
     times: list[Any] = []
     values: list[Any] = []
@@ -56,10 +113,9 @@ def _samples(device: ET.Element, after: int | None) -> Samples:
             time = int(child_text(sample, "time") or "")
         except (KeyError, ValueError) as error:
             raise BadValue(f"a <sample> lacks its id or time: {error}") from None
-        if after is None or serial > after:
-            ids.append(serial)
-            times.append(time)
-            values.append(parse_reading(child_text(sample, "value") or ""))
+        ids.append(serial)
+        times.append(time)
+        values.append(parse_reading(child_text(sample, "value") or ""))
     return {"id": ids, "time": times, "value": values}
 
 

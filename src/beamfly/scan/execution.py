@@ -155,7 +155,7 @@ class Execution(DeviceAccess):
         command: Any = step.command
         active.skippable = True
         said = command.readback_value
-        value = step.name(command.value) if _is_text(command.value) else command.value
+        value = command.value
         yield from self.write(
             step, command, value, value if said is None else said, active
         )
@@ -197,6 +197,8 @@ class Execution(DeviceAccess):
         each = step.body_units or 1
         points = loop_points(command.start, command.end, command.step, execution)
         for point in points:
+            if self.scheduler.tired():
+                yield self.scheduler.now
             while self.paused:
                 yield None
             active.text = lambda at=point: write_text(command, step.name, at)
@@ -281,10 +283,6 @@ class Execution(DeviceAccess):
         if outcome[0]:
             raise CommandFailed(outcome[0])
         self.performed += step.units
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _raise_failure(branches: list[Task]) -> None:

@@ -133,8 +133,8 @@ def _array(value: Any) -> ReadingValue:
     return list(value) if isinstance(value, (list, tuple)) else [value]  # pyright: ignore
 
 
-Rule = Callable[[float], ReadingValue]
-"""Seconds since the PV was first used -> value."""
+Rule = Callable[[int], ReadingValue]
+"""Number of updates since the PV was first used -> value."""
 
 
 def simulation(name: LocalName) -> tuple[Rule, float | None]:
@@ -155,7 +155,7 @@ def simulation(name: LocalName) -> tuple[Rule, float | None]:
     period = numbers[-1]
     if period <= 0:
         raise BadValue(f"Error for PV sim://{name.name}: the period must be above 0")
-    return (lambda age: _SHAPES[name.name](numbers, int(age / period + 1e-9))), period
+    return (lambda index: _SHAPES[name.name](numbers, index)), period
 
 
 def _ramp(numbers: Sequence[float], index: int) -> float:
@@ -198,6 +198,7 @@ class _Variable:
     rule: Rule | None = None
     period: float | None = None
     born: float = 0.0
+    index: int = 0
     due: float | None = None
 
 
@@ -273,7 +274,7 @@ class LocalChannels:
         rule, period = simulation(parsed)
         due = None if period is None else self.now + period
         return _Variable(
-            rule(0.0), time, rule=rule, period=period, born=self.now, due=due
+            rule(0), time, rule=rule, period=period, born=self.now, due=due
         )
 
     def released(self, name: str, variable: _Variable) -> None:
@@ -287,10 +288,13 @@ class LocalChannels:
         for variable in list(self._variables.values()):
             if variable.due is not None and variable.rule and now >= variable.due:
                 period = variable.period or 1.0
-                steps = math.floor((now - variable.born) / period + 1e-9)
-                variable.value = variable.rule(steps * period)
-                variable.time = int((variable.born + steps * period) * 1000)
-                variable.due = variable.born + (steps + 1) * period
+                # at least one: what is due by the clock may not be by division
+                past = math.floor((now - variable.born) / period)
+                variable.index = max(variable.index + 1, past)
+                variable.value = variable.rule(variable.index)
+                at = variable.born + variable.index * period
+                variable.time = int(at * 1000)
+                variable.due = max(at + period, math.nextafter(now, math.inf))
                 for listener in variable.listeners:
                     listener()
 

@@ -38,6 +38,8 @@ def expand(text: str, macros: Mapping[str, str]) -> str:
     """
     if "$" not in text:
         return text
+    if "\0" in text:
+        raise BadValue("Macros are not replaced in a text with a NUL character")
     kept: list[str] = []
 
     def replace(match: re.Match[str]) -> str:

@@ -109,7 +109,7 @@ class _Compiler:
         elif isinstance(command, scan.Include):
             step.body = self.included(command, macros)
         elif isinstance(command, scan.Script):
-            arguments = [step.name(str(item)) for item in command.arguments]
+            arguments = [str(item) for item in command.arguments]
             step.script = self.library.script(command.path, arguments)
         step.units = _units(step)
         return step

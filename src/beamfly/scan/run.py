@@ -193,11 +193,13 @@ class ScanRun:
         self._end(outcome, error)
 
     def _end(self, state: ScanState, error: str | None) -> None:
-        self._given_up = self._devices.close()
         self.execution.tasks.clear()
         self.state = state
         self.error = error
-        self._ended(self)
+        try:
+            self._given_up = self._devices.close()
+        finally:
+            self._ended(self)
 
     def _connect(self) -> Steps:
         """Open all devices and wait for them."""

@@ -99,7 +99,8 @@ def include_text(command: scan.Include, names: Names) -> str:
 
 def script_text(command: scan.Script, names: Names) -> str:
     """A `Script`."""
-    given = ", ".join(f"'{names(str(item))}'" for item in command.arguments)
+    del names
+    given = ", ".join(f"'{item}'" for item in command.arguments)
     return f"Script '{command.path}'" + (f" ({given})" if given else "")
 
 

@@ -92,9 +92,19 @@ def value_text(value: Any) -> str:
     return array_text(value)
 
 
+_NEVER_NUMBERS = frozenset('[(" ')
+
+
 def parse_reading(text: str) -> float | str:
     """A logged value back: a number where it is one, else the text itself."""
-    return parse_double(text) if _JAVA_DOUBLE.fullmatch(text) else text
+    if not text or text[0] in _NEVER_NUMBERS:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    # Python takes a few spellings for numbers that Java does not
+    return number if _JAVA_DOUBLE.fullmatch(text) else text
 
 
 def printable(text: str) -> str:
