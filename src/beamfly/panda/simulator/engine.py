@@ -125,8 +125,8 @@ class Engine:
         """Whether anything can happen in a block."""
         if node.block.touched or node.block.due() < attempt.span.stop:
             return True
-        for mux in node.bits.values():
-            if mux.moved or len(mux.pending):
+        for mux in node.followed:
+            if len(mux.pending):
                 return True
             if not mux.late and len(attempt.bits[mux.index].edges):
                 return True
@@ -171,35 +171,36 @@ class Engine:
         """Make an attempt history."""
         span, before = attempt.span, self.positions.copy()
         for node in self._order:
-            inputs = attempt.inputs.get(node.block.name)
-            for name, mux in node.bits.items():
+            for mux in node.followed:
                 source = attempt.bits[mux.index]
                 if len(mux.pending) or len(source.edges):
                     mux.pending = mux.after(span, source)
-                if inputs is not None:
-                    mux.level = inputs.bits[name].final
+        for name, outcome in attempt.outcomes.items():
+            node, inputs = self.nodes[name], attempt.inputs[name]
+            for field_name, mux in node.bits.items():
+                mux.level = inputs.bits[field_name].final
                 mux.moved = False
-            outcome = attempt.outcomes.get(node.block.name)
-            if outcome is not None:
-                node.block.state = outcome.state
-                node.block.touched = False
-        self._remember(attempt)
-        for node in self._order:
-            for mux in node.positions.values():
+            node.block.state = outcome.state
+            node.block.touched = False
+            self._remember(node, outcome, attempt)
+        for name in attempt.outcomes:
+            for mux in self.nodes[name].positions.values():
                 mux.known = (before if mux.late else self.positions)[mux.index]
         self.tick = span.stop
         for watcher in self.watchers:
             watcher(attempt)
 
-    def _remember(self, attempt: Attempt) -> None:
+    def _remember(self, node: Node, outcome: Outcome, attempt: Attempt) -> None:
         """Keep how bits and positions ended, and count those that changed."""
-        for place in range(len(self.bit_changes)):
+        for name in outcome.bits:
+            place = node.bit_outputs[name]
             bit = attempt.bits[place]
             if len(bit.edges):
                 self.bits[place] = HIGH if bit.final else LOW
                 self.bit_changes[place] += 1
-        for place in range(len(self.position_changes)):
-            position, before = attempt.positions[place], self.positions[place]
-            if not position.same_as(before):
+        for name in outcome.positions:
+            place = node.position_outputs[name]
+            position = attempt.positions[place]
+            if not position.same_as(self.positions[place]):
                 self.positions[place] = position.tail()
                 self.position_changes[place] += 1

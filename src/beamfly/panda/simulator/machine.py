@@ -148,11 +148,14 @@ class Machine:
                 node.bits[field].switch(value)
             else:
                 node.positions[field].switch(value)
+            block.touched = True
             self.engine.rewire()
         else:
             if field in _AT_ONCE:
                 self.settle()
-            self._take_turns(name)
+            elif isinstance(block, Level | SoftBits):
+                self._take_turns(name)
+            self._written.add(name)
             block.write(field, value, self.engine.tick)
             block.touched = True
 
@@ -195,6 +198,7 @@ class Machine:
         mux: BitInput = self.engine.nodes[block.name].bits[field]
         mux.delay = ticks
         mux.redirect()
+        block.touched = True
 
     def write_table(
         self, name: str, words: Sequence[int], *, more: bool, stream: bool

@@ -6,7 +6,7 @@ what enables a block, then any other bit.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from beamfly.panda.simulator.block import BitInput, Block, PositionInput
 
@@ -22,6 +22,8 @@ class Node:
     """Fields to places on the bit bus."""
     position_outputs: dict[str, int]
     """Fields to places on the position bus."""
+    followed: list[BitInput] = field(default_factory=list[BitInput])
+    """Those of its bit inputs that follow a bit, not ZERO or ONE."""
 
 
 @dataclass
@@ -38,8 +40,12 @@ class Edge:
 def ordered(nodes: dict[str, Node]) -> list[Node]:
     """Blocks after those that they depend on; connections in circles made late."""
     edges = list(_edges(nodes))
+    for node in nodes.values():
+        node.followed.clear()
     for edge in edges:
         edge.mux.late = False
+        if isinstance(edge.mux, BitInput):
+            nodes[edge.target].followed.append(edge.mux)
     while True:
         order, circle = _sorted(nodes, [edge for edge in edges if not edge.mux.late])
         if not circle:
@@ -58,9 +64,9 @@ def ordered(nodes: dict[str, Node]) -> list[Node]:
 def _edges(nodes: dict[str, Node]) -> Iterator[Edge]:
     """All connections between blocks."""
     bits = {
-        place: (name, field)
+        place: (name, output)
         for name, node in nodes.items()
-        for field, place in node.bit_outputs.items()
+        for output, place in node.bit_outputs.items()
     }
     positions = {
         place: name
@@ -70,16 +76,16 @@ def _edges(nodes: dict[str, Node]) -> Iterator[Edge]:
     for target, node in nodes.items():
         for name, mux in node.bits.items():
             if mux.index in bits:
-                source, field = bits[mux.index]
-                yield Edge(source, target, mux, _rank(source, field, name))
+                source, output = bits[mux.index]
+                yield Edge(source, target, mux, _rank(source, output, name))
         for mux in node.positions.values():
             if mux.index in positions:
                 yield Edge(positions[mux.index], target, mux, 4)
 
 
-def _rank(source: str, field: str, target_field: str) -> int:
+def _rank(source: str, output: str, target_field: str) -> int:
     """How soon a connection of bits is cut."""
-    if field == "ACTIVE":
+    if output == "ACTIVE":
         return 0 if source == "PCAP" else 1
     return 2 if target_field == "ENABLE" else 3
 
