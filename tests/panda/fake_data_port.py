@@ -35,11 +35,13 @@ class FakeDataPort:
                 client.close()
                 continue
             self.asked.append(line)
+            # nobody may send through the old client, or before the greeting
+            self._connected.clear()
             if self._client is not None:
                 self._client.close()
             self._client = client
-            self._connected.set()
             client.sendall(self._greeting)
+            self._connected.set()
 
     @property
     def client(self) -> socket.socket:
