@@ -469,3 +469,39 @@ def test_whatever_is_ordered_every_scan_ends_once_and_for_all(trees, orders, pos
     for scan in scans:
         serials = {i for rows in rig.data(scan).values() for i, _ in rows}
         assert serials == set(range(len(serials)))
+
+
+def test_numbers_beyond_measure():
+    rig = Rig()
+    forever = "<commands><delay><seconds>Infinity</seconds></delay></commands>"
+    text = rig.request("POST", "/simulate", forever)
+    assert b"for ever   Total estimated execution time" in text.body
+    scan = rig.submit(forever)
+    rig.sleep(1)
+    assert "Remaining: for ever" in (rig.info(scan)["command"] or "")
+    rig.put(scan, "abort")
+    assert rig.wait(scan)["state"] == "Aborted"
+    deep: Command = Comment("x")
+    for _ in range(30):
+        deep = Loop("loc://x(0)", 0, 1e11, 1, deep)
+    busy = Rig()
+    scan = busy.engine.submit(CommandSequence(deep).genSCN(), busy.now)
+    for step in range(1, 20):
+        busy.engine.advance(busy.now + step)
+    info = busy.engine.info(scan)
+    assert info.state == "Running"
+    assert 0 < info.performed_work_units < info.total_work_units == 10**15
+    assert busy.engine.next_wakeup() == busy.now + 19
+    busy.engine.abort(scan, busy.now + 20)
+    assert busy.engine.info(scan).state == "Aborted"
+    for wrong in ((0, 1e13, 1), (-1e308, 1e308, 1), (0, 1, float("nan"))):
+        with pytest.raises(AssertionError, match="never ends"):
+            submit(rig, Loop("loc://x(0)", *wrong))
+
+
+def test_a_scan_of_too_many_commands():
+    rig = Rig()
+    body = "<comment/>" * 100_001
+    reply = rig.request("POST", "/scan/x", f"<commands>{body}</commands>")
+    assert reply.status == 400
+    assert b"100000 commands" in reply.body

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -155,6 +156,7 @@ def data_json(rows: Iterable[Row]) -> dict[str, dict[str, list[Any]]]:
         samples = data.setdefault(device, {"id": [], "time": [], "value": []})
         samples["id"].append(serial)
         samples["time"].append(time)
-        wordless = text.lstrip("-") in ("NaN", "Infinity")
-        samples["value"].append(text if wordless else parse_reading(text))
+        value = parse_reading(text)
+        wordless = isinstance(value, float) and not math.isfinite(value)
+        samples["value"].append(text if wordless else value)
     return data

@@ -18,6 +18,8 @@ from beamfly.scan.sequence import read_commands
 from beamfly.scan.values import parse_double, parse_value
 
 DEEPEST_INCLUDE = 20
+MOST_UNITS = 10**15
+"""Work is not counted beyond this, so that estimates stay numbers."""
 
 
 class Script(Protocol):
@@ -111,7 +113,7 @@ class _Compiler:
         elif isinstance(command, scan.Script):
             arguments = [str(item) for item in command.arguments]
             step.script = self.library.script(command.path, arguments)
-        step.units = _units(step)
+        step.units = min(_units(step), MOST_UNITS)
         return step
 
     def included(self, command: scan.Include, macros: Mapping[str, str]) -> list[Step]:

@@ -127,6 +127,8 @@ class EnumValue:
 
 def clock_text(seconds: float) -> str:
     """A duration as `HH:MM:SS`, with milliseconds below one second."""
+    if math.isinf(seconds):
+        return "for ever"
     seconds = max(0.0, seconds)
     whole = int(seconds)
     text = f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
@@ -135,6 +137,8 @@ def clock_text(seconds: float) -> str:
 
 def whole_clock_text(seconds: float) -> str:
     """A duration as `HH:MM:SS`, fractions dropped."""
+    if not math.isfinite(seconds):
+        return "for ever"
     whole = int(seconds)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
@@ -162,4 +166,4 @@ def parseSeconds(text: str | float) -> float:  # noqa: N802
 
 def formatSecondsAsTime(seconds: float) -> str:  # noqa: N802
     """Seconds as `HH:MM:SS`, rounded to the nearest second."""
-    return whole_clock_text(round(seconds))
+    return whole_clock_text(float(round(seconds)))
