@@ -100,6 +100,10 @@ async def test_datatypes(datatype: Any, expected: Any) -> None:
     assert isinstance(value, type(expected))
 
 
+async def test_the_record_type_is_one_name_for_arrays_too() -> None:
+    assert await caget("T:longs", ca.DBR_CLASS_NAME) == "waveform"
+
+
 async def test_stsack_has_acknowledgement() -> None:
     value = await caget("T:ao", ca.DBR_STSACK_STRING)
     assert value.datatype == 37 and value.ackt in (0, 1) and value.acks >= 0

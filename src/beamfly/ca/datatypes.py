@@ -171,7 +171,7 @@ def _converter(
             items = [readable(item) for item in value.strings()]
         elif native == 1:
             items = items.tolist()
-        scalar = native == 1 and len(items) == 1
+        scalar = len(items) == 1 and (native == 1 or code is Dbr.CLASS_NAME)
         result = items[0] if scalar else items
         return augment(
             finish(result) if finish else result, fields | control_fields(value)

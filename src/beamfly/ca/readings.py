@@ -37,6 +37,9 @@ EPOCH_NS = EPICS_EPOCH * NANO
 def reading(code: int, count: int, payload: memoryview) -> tuple[Any, ...]:
     """Arguments for a callback; RemoteProtocolError if the payload is too short."""
     row = layout(code)
+    if code == Dbr.CLASS_NAME:
+        # one name, whatever the count: C servers fill the rest with garbage
+        count = 1
     if row.family not in (Family.PLAIN, Family.TIME):
         return (decode(code, count, payload),)
     if len(payload) < row.size(count):
