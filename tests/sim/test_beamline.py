@@ -13,9 +13,11 @@ from bluesky import RunEngine
 from bluesky.run_engine import call_in_bluesky_event_loop
 
 from beamfly.errors import BadValue
-from beamfly.sim import BeamlineDevices, SimulatedBeamline, fly_map
+from beamfly.sim import BeamlineDevices, SimulatedBeamline, fly_map, wire
 from beamfly.sim.sample import photon_rate
 from flying import run_engine
+
+NAMES = ("x_encoder", "y_encoder", "photons", "time_since_arm")
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def devices(
 def columns(path: Path) -> dict[str, Any]:
     (file,) = path.glob("*.h5")
     with h5py.File(file) as h5:
-        return {name: h5[name][:] for name in ("x", "y", "photons", "time_since_arm")}
+        return {name: h5[name][:] for name in NAMES}
 
 
 def test_map_hits_every_point(
@@ -56,7 +58,7 @@ def test_map_hits_every_point(
     result = RE(fly_map(devices, shape=(4, 25), size=(8, 10)))
     assert result.exit_status == "success"
     data = columns(tmp_path)
-    x, y = data["x"].reshape(4, 25), data["y"].reshape(4, 25)
+    x, y = data["x_encoder"].reshape(4, 25), data["y_encoder"].reshape(4, 25)
     expected = np.linspace(-4.8, 4.8, 25)
     for line in range(4):
         wanted = expected[:: -1 if line % 2 else 1]
@@ -72,22 +74,28 @@ def test_photons_are_those_of_the_sample(
     RE(fly_map(devices, shape=(3, 40)))
     data = columns(tmp_path)
     along = np.linspace(-0.125, 0.125, 51)[:, np.newaxis]
-    rates = photon_rate(data["x"] + along, data["y"] + 0 * along)
+    rates = photon_rate(data["x_encoder"] + along, data["y_encoder"] + 0 * along)
     expected = np.trapezoid(rates, along, axis=0) / 0.25 * 4.95e-4
     # whole photons; the gate is 1 % shorter than a point
     assert np.abs(data["photons"] - expected).max() < 3
     assert data["photons"].max() > 4 * data["photons"].min()
 
 
-def test_axes_step(RE: RunEngine, devices: BeamlineDevices) -> None:
+def test_panda_and_axes_step_together(
+    RE: RunEngine, devices: BeamlineDevices, tmp_path: Path
+) -> None:
     seen: list[float] = []
 
     def remember(name: str, doc: dict[str, Any]) -> None:
         if name == "event":
             seen.append(doc["data"]["x"])
 
-    RE(bp.scan([devices.y], devices.x, -0.1, 0.1, 3), remember)
+    RE(wire(devices))
+    RE(bp.scan([devices.panda], devices.x, -0.1, 0.1, 3), remember)
     np.testing.assert_allclose(seen, [-0.1, 0.0, 0.1], atol=1e-6)
+    # no point has anything of the position before it
+    encoder = columns(tmp_path)["x_encoder"]
+    np.testing.assert_allclose(encoder, seen, atol=1e-4)
 
 
 def test_a_move_beyond_the_stage_is_refused(

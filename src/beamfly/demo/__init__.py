@@ -76,9 +76,8 @@ def _demonstrate_map(
         _connect(devices.panda.disconnect)
     columns = read_back(db, uid)
     say(f"   read back through databroker: {describe(columns)}")
-    picture = draw_map(
-        columns["x"], columns["y"], columns["photons"], output / "map.png"
-    )
+    x, y = columns["x_encoder"], columns["y_encoder"]
+    picture = draw_map(x, y, columns["photons"], output / "map.png")
     say(f"   picture: {picture}")
 
 

@@ -1,9 +1,9 @@
 """PCAP triggered from here: how a step scan takes a point without any wiring.
 
 A point is one row. `PcapWiring` takes over the four inputs of PCAP (ENABLE high, GATE
-and TRIG low, rising edges), and each exposure raises GATE for the live time and then
-switches TRIG from ZERO to ONE: that edge is the trigger. So averages, minima, maxima
-and sums are those of the live time, values those at its end. No other block is
+and TRIG low, rising edges), and each exposure raises GATE for the live time, lowers it,
+and then switches TRIG from ZERO to ONE: that edge is the trigger. So averages, minima,
+maxima and sums are those of the live time, values those at its end. No other block is
 needed. `restore` puts the inputs back as they were. Times are those of this computer,
 good to a millisecond or so; PCAP.GATE_DURATION has what the PandA measured.
 """
@@ -81,8 +81,9 @@ class PcapWiring:
 
 
 def _trigger() -> tuple[Put, ...]:
+    # were GATE lowered after the trigger, the rest would count for the next point
     return (
-        Put("PCAP.TRIG", "ONE"),
         Put("PCAP.GATE", "ZERO"),
+        Put("PCAP.TRIG", "ONE"),
         Put("PCAP.TRIG", "ZERO"),
     )
