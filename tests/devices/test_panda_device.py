@@ -72,7 +72,7 @@ async def panda(sim, hand, tmp_path):
 
 async def rows(panda, count):
     async with asyncio.timeout(5):
-        while panda.data.progress.rows_written < count:
+        while panda.data.session.progress.rows_written < count:
             await asyncio.sleep(0.005)
 
 

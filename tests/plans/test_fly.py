@@ -75,7 +75,9 @@ def test_a_flight_is_a_valid_run_with_all_its_rows(RE, panda, hand, docs, capsys
     report = docs.report
     assert (report["expected"], report["written"], report["missed"]) == (50, 50, 0)
     assert report["end_reason"] in ("Disarmed", "Ok")
-    assert "panda: 50 of 50 frames" in capsys.readouterr().out
+    # pulses are 100 us apart, however long the rows were under way
+    assert report["rate"] == pytest.approx(10000, rel=1e-3)
+    assert "panda: 50 of 50 frames in 0.005 s (1e+04 Hz)" in capsys.readouterr().out
     assert hand.get("*PCAP.STATUS").startswith("Idle")
 
 
@@ -102,7 +104,7 @@ def test_chosen_dataset_names_are_names_of_data(RE, panda, hand, docs):
     keys = set(docs.key("theta") and docs["descriptor"][0]["data_keys"])
     assert {"theta", "theta-min", "theta-max"} <= keys
     assert len(docs.read("theta-max")) == 4
-    datasets = panda.data.datasets_of_capture
+    datasets = panda.data.session.datasets
     assert "theta-min" in [dataset.name for dataset in datasets]
 
 
@@ -292,7 +294,7 @@ def test_nothing_to_capture_says_what_to_set(RE, panda, hand, docs):
 def test_a_broken_data_connection_fails_at_once(RE, sim, panda, hand, docs):
     def program():
         hand.pulse(5)
-        until(lambda: panda.data.progress.rows_written == 5)
+        until(lambda: panda.data.session.progress.rows_written == 5)
         cut_data(sim)
 
     at(RE, "complete", program)
@@ -368,7 +370,7 @@ def test_the_capture_settings_must_not_change_between_arms(RE, panda, hand, docs
             hand.drop()
             hand.put({"BITS.B": 1})
             if not index:
-                until(lambda: panda.data.progress.ended == 1)
+                until(lambda: panda.data.session.progress.ended == 1)
                 hand.put({"COUNTER2.OUT.CAPTURE": "Value"})
 
     with pytest.raises(FailedStatus) as error:
@@ -408,7 +410,7 @@ def test_several_arms_in_one_stage_go_to_one_file(RE, panda, hand, docs):
 def test_a_pause_ends_the_run_and_nothing_is_captured_twice(RE, panda, hand, docs):
     def pause():
         hand.pulse(4)
-        until(lambda: panda.data.progress.rows_written == 4)
+        until(lambda: panda.data.session.progress.rows_written == 4)
         threading.Thread(target=RE.request_pause).start()
 
     at(RE, "complete", pause)
@@ -425,7 +427,7 @@ def test_a_pause_ends_the_run_and_nothing_is_captured_twice(RE, panda, hand, doc
 def test_ctrl_c_twice_ends_the_run_with_what_there_is(RE, panda, hand, docs):
     def interrupt():
         hand.pulse(4)
-        until(lambda: panda.data.progress.rows_written == 4)
+        until(lambda: panda.data.session.progress.rows_written == 4)
         for _ in range(2):
             threading.Event().wait(0.15)
             os.kill(os.getpid(), signal.SIGINT)
@@ -447,7 +449,7 @@ def test_ctrl_c_twice_ends_the_run_with_what_there_is(RE, panda, hand, docs):
 def test_stopping_from_elsewhere_lands(RE, panda, hand, docs, method, status):
     def end():
         hand.pulse(4)
-        until(lambda: panda.data.progress.rows_written == 4)
+        until(lambda: panda.data.session.progress.rows_written == 4)
         threading.Thread(target=getattr(RE, method)).start()
 
     at(RE, "complete", end)
@@ -471,7 +473,7 @@ def test_a_panda_that_disappears_ends_the_run_truthfully(RE, tmp_path, docs):
 
         def vanish():
             hand.pulse(4)
-            until(lambda: panda.data.progress.rows_written == 4)
+            until(lambda: panda.data.session.progress.rows_written == 4)
             hand.close()
             stack.close()
 

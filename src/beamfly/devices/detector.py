@@ -23,7 +23,8 @@ from ophyd_async.core import (
 from ophyd_async.fastcs.panda import PcapBlock
 
 from beamfly.devices.panda_backend import PandaSession
-from beamfly.devices.panda_data import Goal, PandaData
+from beamfly.devices.panda_capture import Goal
+from beamfly.devices.panda_data import PandaData
 from beamfly.devices.panda_report import PandaReport
 from beamfly.devices.pcap_logic import (
     PcapAcquireLogic,
@@ -85,7 +86,7 @@ class PandaDetector(StandardDetector):
         """Disarm, close the file, and fill the report."""
         await super().unstage()
         if self.captured and not self.data.mocked:
-            self.report.tell(self.data.frame_report(self.name, self._expected()))
+            self.report.tell(self.data.session.report(self.name, self._expected()))
 
     def _expected(self) -> int:
         """Rows that were asked for since it was staged, -1 for any number."""
@@ -157,8 +158,8 @@ class PandaDetector(StandardDetector):
         """Report rows until PCAP ends."""
         changes: asyncio.Queue[None] = asyncio.Queue()
         goal = self._goal
-        with self.data.listening(lambda: changes.put_nowait(None)):
-            while not self.data.is_over(goal):
+        with self.data.session.listening(lambda: changes.put_nowait(None)):
+            while not self.data.session.is_over(goal):
                 rows = await self.data.num_captured.get_value()
                 # there is no target, hence no bar
                 target = cast(int, None)
@@ -174,7 +175,7 @@ class PandaDetector(StandardDetector):
         def watcher(**update: Any) -> None:
             events.put_nowait(WatcherUpdate(**update))
 
-        with self.data.listening(lambda: events.put_nowait(None)):
+        with self.data.session.listening(lambda: events.put_nowait(None)):
             status = start()
             task = cast(asyncio.Task[None], status.task)  # pyright: ignore[reportUnknownMemberType]
             status.watch(cast(Any, watcher))
@@ -192,12 +193,11 @@ class PandaDetector(StandardDetector):
                     elif self._is_over():
                         return
             finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await _cancel(task)
 
     def _is_over(self) -> bool:
         self._acquire.check_exposing()
-        return self.data.is_over(self._goal)
+        return self.data.session.is_over(self._goal)
 
     async def _ended(self, status: WatchableAsyncStatus[Any]) -> None:
         error = status.exception()
@@ -205,7 +205,7 @@ class PandaDetector(StandardDetector):
             if error is not None:
                 raise error
             return
-        self.data.is_over(self._goal)
+        self.data.session.is_over(self._goal)
         raise FrameTimeout(await self._stalled()) from error
 
     async def _stalled(self) -> str:
@@ -230,3 +230,17 @@ class PandaDetector(StandardDetector):
             state = f"PCAP is not armed, it ended with {completion}"
         hint = f"PCAP.ENABLE is {enable}, PCAP.TRIG is {trig}: does it pulse?"
         return f"{text}; {state}; {hint}"
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """End a task, whatever becomes of it.
+
+    Until Python 3.12 a cancellation that meets a result just coming in is lost, hence
+    more than one attempt.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.05)
+    if not task.cancelled():
+        # retrieved, or asyncio would complain
+        task.exception()

@@ -7,9 +7,6 @@ capture would write; `num_captured` counts rows that readers of the file can see
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from ophyd_async.fastcs.panda import (
 )
 
 from beamfly.devices.panda_backend import PandaSession
+from beamfly.devices.panda_capture import CaptureSession
 from beamfly.devices.panda_datasets import (
     NOTHING,
     Dataset,
@@ -30,37 +28,15 @@ from beamfly.devices.panda_datasets import (
     dataset_names,
 )
 from beamfly.devices.panda_local import LocalBackend
-from beamfly.devices.panda_report import FrameReport
 from beamfly.devices.paths import make_directory, writable
-from beamfly.errors import (
-    BadValue,
-    BeamflyError,
-    CaptureError,
-    HdfError,
-    TimedOut,
-)
+from beamfly.errors import BadValue, HdfError, TimedOut
 from beamfly.hdf import CHUNK_ROWS
-from beamfly.panda.capture import CaptureReport, HdfCapture, Progress
 from beamfly.panda.commands import Disarm
 
 FLUSH_PERIOD = 0.1
 """Seconds between two flushes if nothing, or 0, was set."""
 CLOSE_TIMEOUT = 60.0
 """Seconds that switching a capture off may take."""
-END_TIMEOUT = 2.0
-"""Seconds to wait for the end of an acquisition that was disarmed."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What an acquisition waits for."""
-
-    first: int = 0
-    """Rows in the file when it began."""
-    rows: int | None = 0
-    """Rows in the file that it wants, None to go on until PCAP ends."""
-    tolerate: bool = False
-    """Whether missing rows are no error."""
 
 
 class PandaData(DataBlock):
@@ -82,17 +58,11 @@ class PandaData(DataBlock):
         self, name: str = "", connector: DeviceConnector | None = None
     ) -> None:
         self._session: PandaSession | None = None
-        self._capture: HdfCapture | None = None
-        self._running = False
-        self._path: Path | None = None
-        self._listeners: dict[Callable[[], None], None] = {}
         self._finishing: asyncio.Task[None] | None = None
-        self.datasets_of_capture: list[Dataset] = []
-        """What the running capture writes, or the last one wrote."""
+        self.session = CaptureSession(self._progressed)
+        """The capture that runs, or ran last."""
         self.cap: int | None = None
         """Rows that are announced at most, None for all that there are."""
-        self.arms = 0
-        """How often PCAP was armed for the running capture."""
         self._captured = LocalBackend(int, 0)
         self._received = LocalBackend(int, 0)
         self._status = LocalBackend(str, "OK")
@@ -163,7 +133,7 @@ class PandaData(DataBlock):
     async def describe_datasets(self) -> list[Dataset]:
         """What the running capture writes; in mock mode what `datasets` was set to."""
         if not self.mocked:
-            return self.datasets_of_capture
+            return self.session.datasets
         table = await self.datasets.get_value()
         return [
             Dataset(name, "", np.dtype(str(dtype)).str, CHUNK_ROWS)
@@ -178,16 +148,17 @@ class PandaData(DataBlock):
     async def _switch(self, on: bool) -> None:
         if on:
             await self._start()
-        else:
-            await self._stop()
+            return
+        error = await self.session.stop()
+        self._status.set_value(str(error or "OK"))
+        if isinstance(error, TimedOut):
+            # nobody has waited for this one
+            raise error
 
     async def _start(self) -> None:
         """Connect to the data port and ready the file."""
-        if self._running:
-            msg = f"{self._path} is still being written: switch capture off first"
-            raise HdfError(msg)
-        session = self._attached()
-        link = session.link
+        panda = self._attached()
+        link = panda.link
         if not await self._directory_exists():
             msg = (
                 f"{self._directory.value or 'The directory for data'} does not exist "
@@ -197,51 +168,26 @@ class PandaData(DataBlock):
         captured = await ask_captured(link)
         if not captured:
             raise BadValue(f"PandA {link.address} {NOTHING}")
-        chosen = await session.chosen_names()
-        self.datasets_of_capture = await ask_datasets(link, captured, chosen)
+        chosen = await panda.chosen_names()
         path = Path(self._directory.value) / (self._file_name.value or "panda.h5")
-        self._path = path
-        loop = asyncio.get_running_loop()
-        capture = HdfCapture(
-            link.host,
-            link.data_port,
-            path=path,
-            names=dataset_names(captured, chosen),
+        await self.session.start(
+            (link.host, link.data_port),
+            path,
+            dataset_names(captured, chosen),
+            await ask_datasets(link, captured, chosen),
             # 0 is what plans for an IOC set: as often as makes sense
-            flush_period=self._flush_period.value or FLUSH_PERIOD,
-            on_progress=lambda _: _call_soon(loop, self._progressed),
+            self._flush_period.value or FLUSH_PERIOD,
         )
-        await asyncio.to_thread(capture.start)
-        self._capture, self._running = capture, True
-        self.arms, self.cap = 0, None
-        if self._mode.value is PandaCaptureMode.FIRST_N:
-            self.cap = self._wanted.value
+        first_n = self._mode.value is PandaCaptureMode.FIRST_N
+        self.cap = self._wanted.value if first_n else None
         self._captured.set_value(0)
         self._received.set_value(0)
         self._file.set_value(str(path))
         self._status.set_value(f"Capturing to {path}")
 
-    async def _stop(self) -> None:
-        """Write what has arrived and close the file; raises nothing twice."""
-        capture = self._capture
-        if capture is None or not self._running:
-            return
-        report = await asyncio.to_thread(_close, capture, self.arms)
-        self._running = False
-        self._progressed()
-        self._status.set_value(str(report.error or "OK"))
-        if isinstance(report.error, TimedOut):
-            # nobody has waited for this one
-            raise report.error
-
-    @property
-    def progress(self) -> Progress:
-        """Of the capture that runs or ran last."""
-        return Progress() if self._capture is None else self._capture.progress
-
     def _progressed(self) -> None:
         """Publish how far the capture is; called in the event loop."""
-        progress = self.progress
+        progress = self.session.progress
         rows = progress.rows_written
         if self.cap is not None:
             rows = min(rows, self.cap)
@@ -249,16 +195,10 @@ class PandaData(DataBlock):
             self._captured.set_value(rows)
         if progress.rows_received != self._received.value:
             self._received.set_value(progress.rows_received)
-        if progress.error is not None and self._running:
+        if progress.error is not None and self.session.running:
             self._status.set_value(str(progress.error))
             self._on.set_value(False)
         self._finish_first_n(rows)
-        self.nudge()
-
-    def nudge(self) -> None:
-        """Have those look who listen; call it in the event loop."""
-        for listener in list(self._listeners):
-            listener()
 
     def _finish_first_n(self, rows: int) -> None:
         """End a capture of the first rows once it has them."""
@@ -278,78 +218,6 @@ class PandaData(DataBlock):
         """Announce at most so many rows from now on, None for all that there are."""
         self.cap = cap
         self._progressed()
-
-    @contextlib.contextmanager
-    def listening(self, listener: Callable[[], None]) -> Generator[None]:
-        """Have `listener` called whenever the capture got on, inside this context."""
-        self._listeners[listener] = None
-        try:
-            yield
-        finally:
-            del self._listeners[listener]
-
-    def is_over(self, goal: Goal) -> bool:
-        """Whether there is no point in waiting for further rows.
-
-        Raises:
-            CaptureError: PCAP ended before the goal was reached, and that matters.
-            BeamflyError: The capture failed; it is the failure.
-        """
-        progress = self.progress
-        reached = goal.rows is not None and progress.rows_written >= goal.rows
-        error = progress.error
-        if error is not None and not reached:
-            if goal.tolerate and isinstance(error, CaptureError) and error.reason:
-                return True
-            raise error
-        if reached or progress.ended < max(self.arms, 1):
-            return False
-        if goal.rows is None or goal.tolerate:
-            return True
-        reason = progress.end_reason
-        msg = (
-            f"PCAP ended ({reason.value if reason else 'for no reason'}) after "
-            f"{progress.rows_written - goal.first} of {goal.rows - goal.first} rows; "
-            f"{self._path} has them"
-        )
-        raise CaptureError(msg, reason.value if reason else None)
-
-    def frame_report(self, name: str, expected: int) -> FrameReport:
-        """What became of the last capture; call it when that is stopped."""
-        progress = self.progress
-        runs = progress.runs
-        gaps = [(run.first_row, run.missed) for run in runs if run.missed]
-        reason = progress.end_reason
-        rows = progress.rows_written
-        announced = rows if expected < 0 else min(rows, expected)
-        return FrameReport(
-            name=name,
-            expected=expected,
-            written=announced,
-            surplus=rows - announced,
-            missed=progress.missed,
-            missed_at=", ".join(f"{count} before row {row}" for row, count in gaps),
-            end_reason="" if reason is None else reason.value,
-            arms=len(runs),
-            seconds=progress.bytes / progress.rate if progress.rate else 0.0,
-            stalls=progress.stalls,
-            file="" if self._path is None else str(self._path),
-        )
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """From the writer's thread; a loop that is closed has nobody to tell."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(function)
-
-
-def _close(capture: HdfCapture, arms: int) -> CaptureReport:
-    """In a thread: wait for the ends that PCAP owes us, then close the file."""
-    if arms:
-        # a failure is in the report as well
-        with contextlib.suppress(BeamflyError):
-            capture.wait_end(END_TIMEOUT, arms)
-    return capture.stop()
 
 
 async def _check_mode(mode: PandaCaptureMode) -> None:

@@ -4,11 +4,14 @@
 sentences that fit into an event. At a prompt, `panda.report` prints the sentence.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ophyd_async.core import DeviceConnector, SignalR, StandardReadable
 
 from beamfly.devices.panda_local import LocalBackend
+from beamfly.hdf import open_columns
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class FrameReport:
     arms: int = 0
     """How often PCAP was armed."""
     seconds: float = 0.0
-    """From the first to the last row, as they came in."""
+    """That the rows took: by their timestamps if captured, else as they came in."""
     stalls: int = 0
     """How often the disk made the PandA wait."""
     file: str = ""
@@ -63,6 +66,30 @@ class FrameReport:
             f"{self.name}: {self.written}{wanted} frames{rate}, {lost}{where}{more}"
             f"{stalls}; PCAP ended: {end}; {self.file or 'no file'}"
         )
+
+
+def seconds_between(path: Path, dataset: str, runs: Iterable[tuple[int, int]]) -> float:
+    """How long acquisitions took by their own timestamps; reads the file.
+
+    Args:
+        path: The file, closed.
+        dataset: Timestamps in seconds since each acquisition began.
+        runs: First row and number of rows of each acquisition.
+
+    Returns:
+        Seconds: of n frames those of n periods, 0 where there is one frame only.
+
+    Raises:
+        HdfError: The file cannot be read.
+    """
+    total = 0.0
+    with open_columns(path) as columns:
+        times = columns[dataset]
+        for first, rows in runs:
+            if rows > 1:
+                span = float(times[first + rows - 1]) - float(times[first])
+                total += span * rows / (rows - 1)
+    return total
 
 
 class PandaReport(StandardReadable):

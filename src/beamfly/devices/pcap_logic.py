@@ -109,7 +109,7 @@ class PcapAcquireLogic(DetectorAcquireLogic):
                 wiring.expose_all(self.exposures, trigger.livetime, trigger.deadtime)
             )
             # whoever waits for rows looks whether there is any point in it
-            self._exposing.add_done_callback(lambda _: self.data.nudge())
+            self._exposing.add_done_callback(lambda _: self.data.session.nudge())
 
     def check_exposing(self) -> None:
         """Raise what went wrong with points that are taken from here."""
@@ -131,7 +131,7 @@ class PcapAcquireLogic(DetectorAcquireLogic):
                 if not clearing or loop.time() > deadline:
                     raise
             await asyncio.sleep(ARM_AGAIN)
-        self.data.arms += 1
+        self.data.session.arms += 1
         if not self._armed:
             self._armed = True
             self.session.poller.hold(True)
