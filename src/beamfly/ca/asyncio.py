@@ -19,103 +19,23 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from beamfly.ca import sockets
-from beamfly.ca.asyncio_channel import (
-    DEFAULT_TIMEOUT,
-    Channel,
-    Reading,
-    Subscription,
-)
+from beamfly.ca.asyncio_channel import Channel, Subscription
+from beamfly.ca.asyncio_wire import Wire
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.client import ClientCore
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.config import Address, Config
 from beamfly.ca.pending import NEVER, Bulk
+from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.rules import CircuitState
-from beamfly.errors import CADisconnected, ProtocolError
+from beamfly.errors import CADisconnected
 
 __all__ = ["DEFAULT_TIMEOUT", "Channel", "Client", "Reading", "Subscription"]
 log = logging.getLogger("beamfly.ca")
-WRITE_BYTES = 1024 * 1024
-"""What a transport may hold before the rest waits in the circuit, which is bounded."""
 DATAGRAMS_AT_ONCE = 256
-
-
-class _Wire(asyncio.BufferedProtocol):
-    """One TCP connection: carries bytes, decides nothing."""
-
-    def __init__(self, client: "Client", circuit: ClientCircuit) -> None:
-        self._loop = client.loop
-        self._client = client
-        self._circuit = circuit
-        self._transport: asyncio.Transport | None = None
-        self._paused = False
-        self._later = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(WRITE_BYTES)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            sockets.tune(sock)
-        self.write()
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._circuit.room()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        try:
-            self._circuit.received(nbytes, self._loop.time())
-        except ProtocolError as error:
-            log.warning("%s: %s", self._circuit.host, error)
-        if self._circuit.outbox:
-            self.write()
-        if self._circuit.state is CircuitState.CLOSED:
-            self._client.pump()
-
-    def eof_received(self) -> None:
-        self._circuit.end_of_file()
-        self._client.pump()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        reason = str(exc) if exc else "the connection was closed"
-        self._circuit.close(CADisconnected(reason, status=192))
-        self._client.gone(self._circuit)
-
-    def pause_writing(self) -> None:
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        self._paused = False
-        self.write()
-
-    def write_soon(self) -> None:
-        """The first write of a loop turn goes at once, what follows goes together."""
-        if not self._later:
-            self._later = True
-            self._loop.call_soon(self._turn_over)
-            self.write()
-
-    def _turn_over(self) -> None:
-        self._later = False
-        if self._circuit.outbox:
-            self.write()
-
-    def write(self) -> None:
-        """Hand what waits to the transport, unless the server does not keep up."""
-        transport = self._transport
-        if transport is not None and not self._paused:
-            for piece in self._circuit.output():
-                transport.write(piece)
-
-    def abort(self) -> None:
-        """Close the connection once what was queued has been sent."""
-        if self._transport is not None:
-            self.write()
-            self._transport.close()
 
 
 class Client:
@@ -144,7 +64,7 @@ class Client:
         """What is awaited when there is nothing to wait for."""
         self.nothing.set_result(None)
         self.closed = False
-        self._wires: dict[ClientCircuit, _Wire] = {}
+        self._wires: dict[ClientCircuit, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -318,7 +238,7 @@ class Client:
         if registration is not None:
             self._send(registration, ("127.0.0.1", self.config.repeater_port))
         for circuit in self.core.take_openings():
-            self._wires[circuit] = _Wire(self, circuit)
+            self._wires[circuit] = Wire(self.loop, circuit, self.pump, self.gone)
             self._spawn(self._open(circuit))
         for circuit, wire in tuple(self._wires.items()):
             if circuit.state is CircuitState.CLOSED:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import ConnectionState, Monitor, Request
@@ -10,27 +10,12 @@ from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
+from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CAError, CATimeout
 
 if TYPE_CHECKING:
     from beamfly.ca.asyncio import Client
-
-DEFAULT_TIMEOUT = 5.0
-"""Seconds that operations wait unless told otherwise."""
-
-
-class Reading(NamedTuple):
-    """A value with its time stamp and alarm."""
-
-    value: Any
-    """int, float, str; an array PV gives a native numpy array or a list of str."""
-    time_ns: int
-    """Nanoseconds since 1970, like time.time_ns()."""
-    severity: int
-    """0 none, 1 minor, 2 major, 3 invalid."""
-    status: int
-    """Alarm status."""
 
 
 class FutureRequest(Request):
@@ -57,6 +42,11 @@ class FutureRequest(Request):
         self.deadline = deadline
         self._future = future
         self._make = make
+
+    @property
+    def wanted(self) -> bool:
+        """Not if it was cancelled, as asyncio.timeout does."""
+        return not self._future.cancelled()
 
     def on_value(self, *reading: Any) -> None:
         """The answer is the result."""

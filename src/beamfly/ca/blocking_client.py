@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from beamfly.ca.asyncio_channel import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import Monitor, Request
 from beamfly.ca.client_circuit import ClientCircuit
@@ -28,6 +27,7 @@ from beamfly.ca.driver import Driver
 from beamfly.ca.message import EventMask
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER, Bulk
+from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_TIMEOUT
 from beamfly.errors import CATimeout
 

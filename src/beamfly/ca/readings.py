@@ -15,7 +15,7 @@ together with its header: see `beamfly.ca.lanes`.
 
 import struct
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from beamfly.ca.dbr import (
     EPICS_EPOCH,
@@ -32,6 +32,23 @@ from beamfly.errors import RemoteProtocolError
 
 NANO = 1_000_000_000
 EPOCH_NS = EPICS_EPOCH * NANO
+
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that operations wait unless told otherwise."""
+
+
+class Reading(NamedTuple):
+    """A value with its time stamp and alarm."""
+
+    value: Any
+    """int, float, str; an array PV gives a native numpy array or a list of str."""
+    time_ns: int
+    """Nanoseconds since 1970, like time.time_ns()."""
+    severity: int
+    """0 none, 1 minor, 2 major, 3 invalid."""
+    status: int
+    """Alarm status."""
 
 
 def reading(code: int, count: int, payload: memoryview) -> tuple[Any, ...]:
