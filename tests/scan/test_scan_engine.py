@@ -1,5 +1,6 @@
 """The engine on virtual time: life of scans, pre and post scans, any control."""
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +27,13 @@ from beamfly.scan.commands import (
     Wait,
 )
 from beamfly.scan.config import PVConfig, ScanConfig, read_config
-from beamfly.scan.points import count_logs, count_loop, loop_points
+from beamfly.scan.points import (
+    count_logs,
+    count_loop,
+    loop_generation,
+    loop_points,
+    step_for,
+)
 from beamfly.scan.sqlite import SqliteStore
 from beamfly.scan.store import MemoryStore
 
@@ -363,6 +370,27 @@ def test_points_of_any_loop(start, end, size, down, execution):
     assert len(set(points)) == len(points)
     gaps = [abs(b - a) for a, b in pairwise(points)]
     assert all(gap <= size * (1 + 1e-6) + 1e-9 for gap in gaps)
+
+
+def test_generations_of_loops():
+    line = "00:00:00 - Loop 'loc://beamfly_probe(0)' = {}\n"
+    first = line.format("1.0")
+    assert loop_generation(first) == 1
+    assert loop_generation(first + line.format("6.0")) == 2
+    assert loop_generation(first + line.format("1.1 [was 1.0]")) == 3
+
+
+@settings(deadline=None)
+@given(FINITE, FINITE, st.integers(2, 5000))
+def test_steps_for_a_number_of_points(start, end, points):
+    if start == end:
+        with pytest.raises(BadValue):
+            step_for(start, end, points)
+        return
+    step = step_for(start, end, points)
+    assert math.ceil(abs((end - start) / step)) == points - 1
+    assert count_loop(start, end, step) == points
+    assert step == pytest.approx((end - start) / (points - 1), rel=1e-12)
 
 
 @settings(deadline=None)

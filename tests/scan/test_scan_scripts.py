@@ -80,6 +80,27 @@ class Waiting:
 """
 
 
+HANDLER = """
+from org.csstudio.scan.command import ScanErrorHandler
+
+class Thrice(ScanErrorHandler):
+    def __init__(self):
+        self.calls = 0
+    def handleError(self, command, error, context):
+        self.calls += 1
+        assert "Timeout while waiting" in str(error)
+        if self.calls < 3:
+            return ScanErrorHandler.Result.Retry
+        context.logData("calls", [self.calls])
+        return command.getDevice() == "loc://x(0)" and "Continue"
+"""
+BAD_HANDLER = """
+class Broken_Handler:
+    def handleError(self, command, error, context):
+        return 1 / 0
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, text in (
@@ -88,6 +109,8 @@ def folder(tmp_path: Path) -> Path:
         ("every", EVERY),
         ("waiting", WAITING),
         ("broken", "1 +"),
+        ("thrice", HANDLER),
+        ("broken_handler", BAD_HANDLER),
     ):
         (tmp_path / f"{name}.py").write_text(text)
     return tmp_path
@@ -229,3 +252,23 @@ async def test_a_script_in_a_loop():
     )
     assert info.state == "Finished"
     assert data["loc://w(0, 0)"]["value"][0].count(",") == 19
+
+
+async def test_an_error_handler_of_the_site(folder: Path):
+    wait = Wait("loc://x(0)", 1, timeout=0.01, errhandler="Thrice")
+    info, data = await run(wait, Log("loc://x(0)"), path=folder)
+    assert info.state == "Finished"
+    assert data["calls"] == {"id": [0], "time": data["calls"]["time"], "value": [3.0]}
+    assert data["loc://x(0)"]["id"] == [1]
+    other = Wait("loc://y(0)", 1, timeout=0.01, errhandler="Thrice")
+    with pytest.raises(ScanFailed, match="Timeout while waiting for loc://y"):
+        await run(other, path=folder)
+
+
+async def test_error_handlers_that_make_no_sense(folder: Path):
+    wait = Wait("loc://x(0)", 1, timeout=0.01, errhandler="Broken_Handler")
+    with pytest.raises(ScanFailed, match=r"error handler Broken_Handler: ZeroDiv"):
+        await run(wait, path=folder)
+    wait = Wait("loc://x(0)", 1, timeout=0.01, errhandler="Failing")
+    with pytest.raises(ScanServerError, match="it has no handleError"):
+        await run(wait, path=folder)

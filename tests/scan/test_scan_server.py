@@ -98,6 +98,10 @@ async def test_simulate(ask: Ask):
         await ask("simulate", [Log()])
 
 
+async def test_our_own_generation_of_loops(ask: Ask):
+    assert await ask("loopGeneration") == 3
+
+
 async def test_control(ask: Ask):
     scan = await ask("submit", [FOREVER, Set("loc://x(0)", 1), Delay(0)])
     while (await ask("scanInfo", scan)).address != 0:

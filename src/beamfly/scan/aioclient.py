@@ -16,6 +16,7 @@ from beamfly.scan import rest
 from beamfly.scan.connection import UNREACHED, Connection, submit_call
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
+from beamfly.scan.points import PROBE, loop_generation
 from beamfly.scan.sequence import submission
 from beamfly.scan.waiting import Waiting
 
@@ -77,6 +78,11 @@ class AsyncScanClient:
     async def simulate(self, cmds: Any, timeout: float | None = None) -> dict[str, Any]:
         """What a scan would do: `simulation` is a text, `seconds` how long it takes."""
         return await self.call(rest.Simulate(submission(cmds)), timeout)
+
+    async def loopGeneration(self, timeout: float | None = None) -> int:
+        """How the server goes through loops: 1, 2 or 3, see `points`."""
+        got = await self.simulate(PROBE, timeout)
+        return loop_generation(got["simulation"])
 
     async def submit(
         self,

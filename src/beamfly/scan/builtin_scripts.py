@@ -1,6 +1,7 @@
 """Script classes that every scan server has: show data in PVs, find a peak."""
 
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,21 @@ class ScanScript(ABC):
     @abstractmethod
     def run(self, context: Any) -> None:
         """Do it, with a `ScriptContext`; any exception fails the command."""
+
+
+class ScanErrorHandler(ABC):
+    """What decides after a command failed."""
+
+    class Result(Enum):
+        """What to do."""
+
+        Abort = "Abort"
+        Continue = "Continue"
+        Retry = "Retry"
+
+    @abstractmethod
+    def handleError(self, command: Any, error: Exception, context: Any) -> Any:  # noqa: N802
+        """One of `Result`, or its name; any exception fails the command for good."""
 
 
 def normalised(

@@ -16,6 +16,7 @@ from beamfly.scan import rest
 from beamfly.scan.connection import UNREACHED, Connection, submit_call
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
+from beamfly.scan.points import PROBE, loop_generation
 from beamfly.scan.sequence import submission
 from beamfly.scan.waiting import Waiting
 
@@ -88,6 +89,11 @@ class ScanClient:
             timeout: seconds to wait for the answer.
         """
         return self.call(rest.Simulate(submission(cmds)), timeout)
+
+    def loopGeneration(self, timeout: float | None = None) -> int:
+        """How the server goes through loops: 1, 2 or 3, see `points`."""
+        got = self.simulate(PROBE, timeout)
+        return loop_generation(got["simulation"])
 
     def submit(
         self,

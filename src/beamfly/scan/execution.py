@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from beamfly.scan import commands as scan
@@ -35,6 +35,20 @@ class ScriptRunner(Protocol):
 
         Returns:
             A function that interrupts the script.
+        """
+        ...
+
+    def ask_handler(
+        self,
+        step: Step,
+        error: CommandFailed,
+        execution: "Execution",
+        done: Callable[[Outcome | str], None],
+    ) -> Callable[[], None]:
+        """Ask an error handler; `done` is told what to do, or what went wrong.
+
+        Returns:
+            A function that interrupts the handler.
         """
         ...
 
@@ -100,15 +114,40 @@ class Execution(DeviceAccess):
             except Skipped:
                 self.performed += step.units
                 return
-            except CommandFailed:
+            except CommandFailed as error:
                 tries += 1
                 outcome = judge(handler, tries)
+                if step.handler is not None:
+                    outcome = yield from self._asked(step, error)
                 if outcome is Outcome.ABORT:
                     raise
                 if outcome is Outcome.CONTINUE:
                     return
             finally:
                 self.active.remove(active)
+
+    def _asked(
+        self, step: Step, error: CommandFailed
+    ) -> Generator[float | None, None, Outcome]:
+        """What the site's own error handler says."""
+        answers: list[Outcome | str] = []
+
+        def done(answer: Outcome | str) -> None:
+            answers.append(answer)
+            self.poke()
+
+        if self._scripts is None:
+            return Outcome.ABORT
+        interrupt = self._scripts.ask_handler(step, error, self, done)
+        try:
+            while not answers:
+                yield None
+        finally:
+            interrupt()
+        answer = answers[0]
+        if isinstance(answer, str):
+            raise CommandFailed(f"{error} ({answer})") from error
+        return answer
 
     def _text(self, step: Step) -> str:
         return command_text(step.command, step.name)

@@ -1,4 +1,4 @@
-"""What happens when a command fails: the error handlers that every server has."""
+"""What happens when a command fails, and the error handlers that every server has."""
 
 from enum import Enum
 
@@ -30,3 +30,12 @@ def judge(handler: str | None, tries: int) -> Outcome:
     """What to do after a command failed so often."""
     first, last = HANDLERS.get(handler or "", (Outcome.ABORT, Outcome.ABORT))
     return first if tries < TRIES else last
+
+
+def outcome_of(answer: object) -> Outcome:
+    """What a handler of the site's own means: a name, or something that has one.
+
+    Whatever is none of Abort, Continue and Retry is Abort.
+    """
+    name = str(getattr(answer, "name", answer)).upper()
+    return Outcome.__members__.get(name, Outcome.ABORT)

@@ -25,6 +25,10 @@ class Scripts(Protocol):
         """A script with its arguments; BadValue if there is none."""
         ...
 
+    def load_handler(self, name: str) -> object:
+        """An error handler; BadValue if there is none."""
+        ...
+
 
 class FileLibrary:
     """Reads files below some folders, and nothing else.
@@ -72,9 +76,14 @@ class FileLibrary:
             raise BadValue(msg)
         return self._scripts.load(name, arguments)
 
-    def has_handler(self, name: str) -> bool:
-        """Whether there is an error handler of that name."""
-        return name in HANDLERS
+    def handler(self, name: str) -> object | None:
+        """An error handler, None if it is a builtin one; BadValue if there is none."""
+        if name in HANDLERS:
+            return None
+        if self._scripts is None:
+            msg = f"Error loading class {name}: this server executes no scripts"
+            raise BadValue(msg)
+        return self._scripts.load_handler(name)
 
 
 def _text(name: str, path: Path) -> str:

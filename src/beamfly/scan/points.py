@@ -32,6 +32,39 @@ def count_loop(start: float, end: float, step: float) -> int:
     return _steps(start, end, step) + 1
 
 
+def step_for(start: float, end: float, points: int) -> float:
+    """The step that makes a loop of so many positions, on any scan server.
+
+    Other servers divide and round up, so that (1.1 - 1) / 0.1 makes three positions of
+    two; this step is larger than the exact one by as little as prevents that.
+
+    Raises:
+        BadValue: there is no such step.
+    """
+    if points < 2 or start == end or not math.isfinite(end - start):
+        raise BadValue(f"{start} ... {end} cannot be gone through in {points} points")
+    step = (end - start) / (points - 1)
+    while math.ceil(abs((end - start) / step)) > points - 1:
+        step = math.nextafter(step, math.copysign(math.inf, step))
+    return step
+
+
+PROBE = Loop("loc://beamfly_probe(0)", 1, 1.1, 5)
+"""A loop whose simulation tells servers apart; see `loop_generation`."""
+
+
+def loop_generation(simulation: str) -> int:
+    """How a server goes through loops, out of its simulation of `PROBE`.
+
+    1: steps are added up and the end may be missed (to 4.7.3); 2: the end may be
+    overshot (4.7.4 to 5.0.4); 3: the end is always reached (since 5.0.5, and ours).
+    Their version says 4.7.0 in all cases.
+    """
+    if "= 6.0" in simulation:
+        return 2
+    return 3 if "= 1.1" in simulation else 1
+
+
 def alternates(start: float, end: float, step: float) -> bool:
     """Whether a loop turns round each time it is executed: the step leads away."""
     return (start <= end and step < 0) or (start >= end and step > 0)

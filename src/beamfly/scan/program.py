@@ -42,8 +42,8 @@ class Library(Protocol):
         """A script; BadValue if there is none, or scripts are not allowed."""
         ...
 
-    def has_handler(self, name: str) -> bool:
-        """Whether there is an error handler of that name."""
+    def handler(self, name: str) -> object | None:
+        """An error handler, None if it is a builtin one; BadValue if there is none."""
         ...
 
 
@@ -63,6 +63,8 @@ class Step:
     """Work that it takes, its body included."""
     script: Script | None = None
     """What a `Script` executes."""
+    handler: object | None = None
+    """Error handler of the site's own, None for a builtin one or none at all."""
     executions: int = 0
     """How often a `Loop` was executed."""
 
@@ -104,8 +106,8 @@ class _Compiler:
         step = Step(command, self.counter if counted else -1, macros)
         self.counter += counted
         handler = getattr(command, "errhandler", None)
-        if handler and not self.library.has_handler(handler):
-            raise BadValue(f"Error loading class {handler}: there is no such handler")
+        if handler:
+            step.handler = self.library.handler(handler)
         if isinstance(command, Container):
             step.body = self.steps(command.body, macros, counted)
         elif isinstance(command, scan.Include):
