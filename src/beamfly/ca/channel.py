@@ -37,6 +37,11 @@ class Request:
     deadline: float
     """When it is given up, inf for never."""
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits; what is not sent yet is dropped if not."""
+        return True
+
     def on_value(self, *reading: Any) -> object:
         """The answer, as in `beamfly.ca.readings`; no argument for a write."""
         raise NotImplementedError
@@ -157,8 +162,3 @@ class Channel:
         """`address:port` of the server, empty while not connected."""
         circuit = self.circuit
         return circuit.host if circuit is not None and self.link is not None else ""
-
-    def changed(self) -> None:
-        """Tell all who want to know."""
-        for tell in tuple(self.on_change):
-            tell(self)

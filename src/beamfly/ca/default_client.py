@@ -50,6 +50,11 @@ def _cache() -> _Cache:
     return found
 
 
+def get_client() -> Client:
+    """The client of the running loop, made when it is first needed."""
+    return _cache().client
+
+
 def get_channel(name: str) -> CachedChannel:
     """The channel of that name in the running loop, made when it is new."""
     cache = _cache()

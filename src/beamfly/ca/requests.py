@@ -123,7 +123,10 @@ class RequestCircuit(Circuit):
         self._write_lane(code, count)
 
         def send() -> None:
-            if number in self.pending:
+            if not request.wanted:
+                # a value that was given up must not be written much later
+                self.pending.pop(number, None)
+            elif number in self.pending:
                 put.sent = True
                 channel.busy = True
                 self._put(Command.WRITE_NOTIFY, code, count, link.sid, number, data)

@@ -1,9 +1,68 @@
 """Devices for Bluesky: PandAs, EPICS records, scan servers, as ophyd-async has them.
 
-Start with `HDFPanda`. Importing this package connects to nothing.
+Start with `HDFPanda`, with `ca_signal_rw`, or with `use_native_ca`, which lets every
+EPICS device of ophyd-async run without libca. Importing this package connects to
+nothing; names are imported when they are first used, so that a signal of Channel Access
+does not wait for all that a PandA needs.
 """
 
-from beamfly.devices.detector import PandaTriggerInfo
-from beamfly.devices.panda import HDFPanda, Panda
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["HDFPanda", "Panda", "PandaTriggerInfo"]
+if TYPE_CHECKING:
+    from beamfly.devices.ca import (
+        CaConnector,
+        ca_signal_r,
+        ca_signal_rw,
+        ca_signal_w,
+        ca_signal_x,
+    )
+    from beamfly.devices.ca_transport import (
+        native_ca_in_use,
+        transport_of,
+        use_native_ca,
+    )
+    from beamfly.devices.detector import PandaTriggerInfo
+    from beamfly.devices.panda import HDFPanda, Panda
+
+_HOMES = {
+    "beamfly.devices.ca": (
+        *("CaConnector", "ca_signal_r", "ca_signal_rw", "ca_signal_w"),
+        "ca_signal_x",
+    ),
+    "beamfly.devices.ca_transport": (
+        *("native_ca_in_use", "transport_of", "use_native_ca"),
+    ),
+    "beamfly.devices.detector": ("PandaTriggerInfo",),
+    "beamfly.devices.panda": ("HDFPanda", "Panda"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = [
+    "CaConnector",
+    "HDFPanda",
+    "Panda",
+    "PandaTriggerInfo",
+    "ca_signal_r",
+    "ca_signal_rw",
+    "ca_signal_w",
+    "ca_signal_x",
+    "native_ca_in_use",
+    "transport_of",
+    "use_native_ca",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from the module that has it."""
+    home = _HOME.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """All names, imported or not."""
+    return sorted({*globals(), *_HOME})

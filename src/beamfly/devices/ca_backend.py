@@ -1,0 +1,333 @@
+"""Signals and commands of ophyd-async over beamfly's own Channel Access.
+
+`CaSignalBackend` and `CaCommandBackend` take the arguments, have the attributes and
+keep the rules of those in `ophyd_async.epics.core`, so that any EPICS device of
+ophyd-async can be built of them: see `beamfly.devices.ca_transport`. Neither aioca nor
+libca is needed.
+
+A PV is looked for in the event loop that uses the signal, so a device that was
+connected in the RunEngine's loop can be read in another one too.
+"""
+
+import logging
+import math
+import os
+from typing import Any, Generic, cast
+
+from bluesky.protocols import Reading
+from event_model import DataKey, Limits, LimitsRange
+from ophyd_async.core import (
+    Callback,
+    NotConnectedError,
+    SignalDatatypeT,
+    SignalMetadata,
+    make_datakey,
+    wait_for_connection,
+)
+from ophyd_async.epics.core import EpicsCommandBackend, EpicsOptions
+
+# not among the public names, but what EpicsDevice fills in is defined by it
+from ophyd_async.epics.core._util import EpicsSignalBackend
+
+from beamfly.ca.asyncio_channel import Channel
+from beamfly.ca.asyncio_channel import Reading as CaReading
+from beamfly.ca.dbr import LIMITS, Dbr, Family, promote
+from beamfly.ca.message import Access
+from beamfly.ca.payloads import Value
+from beamfly.ca.readings import readable
+from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
+from beamfly.devices.ca_channels import ChannelHold, hold_channel
+from beamfly.devices.ca_converters import Converter, Facts, make_converter
+from beamfly.devices.ca_subscription import CaSubscription
+from beamfly.errors import CADisconnected, CAError, CARefused, CATimeout
+
+log = logging.getLogger("ophyd_async")
+COMMAND_TYPES = (Dbr.SHORT, Dbr.ENUM, Dbr.CHAR, Dbr.LONG)
+"""What a PV that does something when it is written can be."""
+KEEP_ALL_UPDATES = "OPHYD_ASYNC_EPICS_CA_KEEP_ALL_UPDATES"
+"""Environment: anything but "True" merges updates that arrive together."""
+
+
+class CaNotConnected(NotConnectedError, CADisconnected):
+    """A PV of a device could not be connected; the message says why."""
+
+    def __init__(self, message: str, *, name: str = "", status: int = 0) -> None:
+        CADisconnected.__init__(self, message, name=name, status=status)
+        NotConnectedError.__init__(self, message)
+
+    def __str__(self) -> str:
+        """The sentence as it is, without the indent of a list of devices."""
+        return str(self._errors)
+
+
+async def find(pv: str, timeout: float) -> tuple[ChannelHold, Facts]:
+    """A connected channel and what the server tells of it; CaNotConnected says why."""
+    hold = hold_channel(pv)
+    channel = hold.channel
+    end = channel.client.loop.time() + timeout
+    try:
+        await channel.wait_connected(timeout)
+        if not channel.access & Access.READ:
+            msg = f"{pv} may not be read: the server at {channel.host} denies it"
+            raise CARefused(msg, name=pv, status=ECA_NORDACCESS)
+        left = max(0.0, end - channel.client.loop.time())
+        native, count = channel.native_type, channel.count
+        # strings have no more than an alarm, and the rest of it is not needed
+        family = Family.STS if native is Dbr.STRING else Family.CTRL
+        value = await channel.get(promote(native, family), timeout=left)
+    except (CATimeout, CARefused, CADisconnected) as error:
+        log.debug("signal ca://%s did not connect: %s", pv, error)
+        msg = f"ca://{error}"
+        raise CaNotConnected(msg, name=pv, status=error.status) from error
+    return hold, Facts(pv, native, count, value)
+
+
+def limits_of(value: Value) -> Limits:
+    """Those of a PV that are set; nan, and 0 for both, mean that they are not."""
+    numbers: dict[str, float] = dict(zip(LIMITS, value.limits, strict=False))
+    limits = Limits()
+    for name, key in (
+        ("alarm", "alarm"),
+        ("ctrl", "control"),
+        ("disp", "display"),
+        ("warning", "warning"),
+    ):
+        low = float(numbers.get(f"lower_{name}_limit", math.nan))
+        high = float(numbers.get(f"upper_{name}_limit", math.nan))
+        if (math.isnan(low) and math.isnan(high)) or low == high == 0:
+            continue
+        limits[key] = LimitsRange(
+            low=None if math.isnan(low) else numbers[f"lower_{name}_limit"],
+            high=None if math.isnan(high) else numbers[f"upper_{name}_limit"],
+        )
+    return limits
+
+
+def metadata_of(value: Value, converter: Converter) -> SignalMetadata:
+    """Units, precision, limits, choices, as far as the datatype has a use for them."""
+    metadata = SignalMetadata()
+    if converter.choices:
+        metadata["choices"] = list(converter.choices)
+    if not value.limits or converter.datatype in (str, bool):
+        return metadata
+    metadata["units"] = readable(value.units)
+    if value.base in (Dbr.FLOAT, Dbr.DOUBLE) and converter.datatype is not int:
+        metadata["precision"] = value.precision
+    limits = limits_of(value)
+    if limits:
+        metadata["limits"] = limits
+    return metadata
+
+
+class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatypeT]):
+    """One PV, or one to read and one to write, as the value of a signal."""
+
+    def __init__(
+        self,
+        datatype: type[SignalDatatypeT] | None,
+        read_pv: str = "",
+        write_pv: str = "",
+        options: EpicsOptions[SignalDatatypeT] | None = None,
+    ) -> None:
+        """Prepare a signal; nothing is looked for yet.
+
+        Args:
+            datatype: Checked on connection; None: whatever the PV is.
+            read_pv: Its value; may be set later, as `EpicsDevice` does.
+            write_pv: What is written; mostly the same.
+            options: Whether a put waits for completion; as a rule it does.
+        """
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            datatype, read_pv, write_pv, options
+        )
+        self.initial_values: dict[str, Value] = {}
+        """PV -> what it was when it connected."""
+        self.subscription: CaSubscription[SignalDatatypeT] | None = None
+        """While somebody listens."""
+        self._converter: Converter | None = None
+        self._holds: dict[str, ChannelHold] = {}
+
+    @property
+    def converter(self) -> Converter:
+        """How values travel; NotImplementedError before the first connection."""
+        if self._converter is None:
+            msg = "No PV has been set as connect() has not been called"
+            raise NotImplementedError(msg)
+        return self._converter
+
+    def source(self, name: str, read: bool) -> str:
+        """`ca://PV`, whatever implementation of Channel Access is at work."""
+        return f"ca://{self.read_pv if read else self.write_pv}"
+
+    async def connect(self, timeout: float) -> None:
+        """Find the PVs and learn what they are.
+
+        Raises:
+            NotConnectedError: Names every PV that is not there, and says why.
+            TypeError: A PV cannot be what is declared.
+        """
+        found: dict[str, Facts] = {}
+
+        async def learn(pv: str) -> None:
+            self._holds[pv], found[pv] = await find(pv, timeout)
+
+        if self.read_pv == self.write_pv:
+            await learn(self.read_pv)
+        else:
+            await wait_for_connection(
+                read_pv=learn(self.read_pv), write_pv=learn(self.write_pv)
+            )
+        facts = [found[pv] for pv in dict.fromkeys((self.read_pv, self.write_pv))]
+        self._converter = make_converter(self.datatype, facts)
+        self.initial_values = {one.pv: one.value for one in facts}
+
+    def _channel(self, pv: str) -> Channel:
+        """The channel of a PV in the running loop."""
+        hold = self._holds.get(pv)
+        if hold is None or not hold.usable:
+            hold = self._holds[pv] = hold_channel(pv)
+        return hold.channel
+
+    async def put(self, value: SignalDatatypeT | None) -> None:
+        """Write; None writes what the PV was when it connected.
+
+        Raises:
+            ValueError: It is no choice of an enum, or does not fit.
+            CARefused: The server did not accept it.
+            CADisconnected: The connection broke, so it is not known whether it was.
+        """
+        converter, write_type = self.converter, self.converter.write_type
+        channel = self._channel(self.write_pv)
+        if value is None:
+            initial = self.initial_values[self.write_pv]
+            elements = initial.elements()
+            to_send: Any = elements[0] if len(elements) == 1 else elements
+            write_type = initial.base
+        else:
+            to_send = converter.encode(value)
+        options: EpicsOptions[Any] = cast(Any, self).options
+        wait = options.wait(value) if callable(options.wait) else options.wait
+        if channel.connected and not channel.access & Access.WRITE:
+            msg = (
+                f"{self.write_pv} may not be written: the server at {channel.host} "
+                f"denies it; {value!r:.60} was not written"
+            )
+            raise CARefused(msg, name=self.write_pv, status=ECA_NOWTACCESS)
+        try:
+            await channel.put(to_send, write_type, wait=wait, timeout=None)
+        except CARefused as error:
+            raise self._explained(error, value) from error
+
+    def _explained(self, error: CAError, value: Any) -> Exception:
+        """Why a put failed, if we know better than the server says."""
+        choices = self.converter.choices
+        if choices and isinstance(value, str) and value not in choices:
+            return ValueError(
+                f"{value} is not a valid choice for {self.write_pv}, "
+                f"valid choices: {list(choices)}"
+            )
+        return error
+
+    async def get_datakey(self, source: str) -> DataKey:
+        """Data type, shape, units, limits, precision and choices as they are now."""
+        converter = self.converter
+        channel = self._channel(self.read_pv)
+        family = Family.STS if converter.read_type is Dbr.STRING else Family.CTRL
+        value: Value = await channel.get(
+            promote(converter.read_type, family), timeout=None
+        )
+        return make_datakey(
+            converter.datatype,
+            converter.of_value(value, channel.count == 1),
+            source,
+            metadata_of(value, converter),
+        )
+
+    async def get_reading(self) -> Reading[SignalDatatypeT]:
+        """Ask the server; the time stamp is that of the record."""
+        converter = self.converter
+        channel = self._channel(self.read_pv)
+        time_type = promote(converter.read_type, Family.TIME)
+        reading: CaReading = await channel.get(time_type, timeout=None)
+        return make_reading(converter, *reading)
+
+    async def get_value(self) -> SignalDatatypeT:
+        """Ask the server."""
+        return await self._get(self.read_pv)
+
+    async def get_setpoint(self) -> SignalDatatypeT:
+        """Ask the server for the PV that is written."""
+        return await self._get(self.write_pv)
+
+    async def _get(self, pv: str) -> Any:
+        converter = self.converter
+        value = await self._channel(pv).get(converter.read_type, timeout=None)
+        return converter.decode(value)
+
+    def set_callback(self, callback: Callback[Reading[SignalDatatypeT]] | None) -> None:
+        """Be told of the value now and of every change, in order, or no longer."""
+        converter = self.converter
+        if callback is not None and self.subscription is not None:
+            raise RuntimeError("Cannot set a callback when one is already set")
+        if self.subscription is not None:
+            self.subscription.close()
+            self.subscription = None
+        if callback is not None:
+            self.subscription = CaSubscription(
+                self._channel(self.read_pv),
+                converter.read_type,
+                lambda *reading: make_reading(converter, *reading),
+                callback,
+                all_updates=os.environ.get(KEEP_ALL_UPDATES, "True") == "True",
+            )
+
+
+def make_reading(
+    converter: Converter, value: Any, time_ns: int, severity: int, status: int
+) -> Reading[Any]:
+    """A reading as Bluesky has it: seconds since 1970, -1 for an invalid value."""
+    return {
+        "value": converter.decode(value),
+        "timestamp": time_ns / 1e9,
+        "alarm_severity": -1 if severity > 2 else severity,
+    }
+
+
+class CaCommandBackend(EpicsCommandBackend):
+    """A PV that does something when it is written: `execute` waits until it is done."""
+
+    def __init__(self, write_pv: str = "", execute_value: int = 1) -> None:
+        """Prepare a command.
+
+        Args:
+            write_pv: The PV; may be set later, as `EpicsDevice` does.
+            execute_value: What is written.
+        """
+        super().__init__(write_pv, execute_value)
+        self._hold: ChannelHold | None = None
+
+    def source(self, name: str) -> str:
+        """`ca://PV`."""
+        return f"ca://{self.write_pv}"
+
+    async def connect(self, timeout: float) -> None:
+        """Find the PV; TypeError unless it is a scalar integer or enum."""
+        self._hold, facts = await find(self.write_pv, timeout)
+        if facts.count != 1:
+            msg = f"ca://{self.write_pv} is an array PV, a command needs a scalar one"
+            raise TypeError(msg)
+        if facts.type not in COMMAND_TYPES:
+            msg = (
+                f"ca://{self.write_pv} is not a numeric PV but a {facts.type.name}; a "
+                "command needs an integer or an enum"
+            )
+            raise TypeError(msg)
+
+    async def execute(self) -> None:
+        """Write the value, and wait until the server has processed it."""
+        if self._hold is None:
+            msg = f"{self.source('')} is not connected, so nothing was written"
+            raise NotImplementedError(msg)
+        if not self._hold.usable:
+            self._hold = hold_channel(self.write_pv)
+        await self._hold.channel.put(self._execute_value, wait=True, timeout=None)
