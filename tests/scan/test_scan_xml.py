@@ -269,7 +269,7 @@ def plain(command) -> dict:
     return fields
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(COMMAND, max_size=4))
 def test_written_and_read_back_is_the_same(commands):
     expected = [plain(command) for command in commands]
