@@ -54,6 +54,7 @@ class Readable(Protocol):
     """What a PV must offer to be read."""
 
     type: Dbr
+    scalar: bool
     properties: Properties
     alarm: Alarm
     time_ns: int | None
@@ -132,7 +133,7 @@ def _values(source: Readable, row: Layout, count: int) -> Sequence[Any]:
     if row.base is source.type:
         return values
     how = Text(source.properties.precision, source.properties.states)
-    if source.type is Dbr.STRING and row.base is Dbr.ENUM:
+    if source.type is Dbr.STRING and row.base is Dbr.ENUM and source.scalar:
         msg = "text without states is no enum"
         raise BadValue(msg)
     return convert(source.type, values, row.base, how)

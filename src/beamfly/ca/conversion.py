@@ -36,7 +36,7 @@ _REAL = re.compile(
     r"|inf(?:inity)?|nan))",
     re.IGNORECASE,
 )
-_STATE_NUMBER = re.compile(r"\s*([0-9]+)\s*")
+_STATE_NUMBER = re.compile(r"\s*(0[xX][0-9a-fA-F]+|[0-9]+)")
 
 
 class Text(NamedTuple):
@@ -159,12 +159,12 @@ def _based(digits: str) -> int:
 
 
 def parse_state(raw: str, states: tuple[str, ...]) -> int:
-    """Text as an enum: the name of a state, else its number."""
+    """Text as an enum: the name of a state, else its number and what may follow."""
     if raw in states:
         return states.index(raw)
-    match = _STATE_NUMBER.fullmatch(raw)
-    if match is not None and (int(match[1]) < len(states) or not states):
-        return to_integer(int(match[1]), Dbr.ENUM)
+    match = _STATE_NUMBER.match(raw)
+    if match is not None and (index := _based(match[1])) < (len(states) or 1 << 16):
+        return index
     msg = f"{raw!r} is none of the states {', '.join(states) or '(there are none)'}"
     raise BadValue(msg)
 
@@ -183,8 +183,10 @@ def convert(
     Raises:
         BadValue: Text is no number or no state.
     """
+    if source is target:
+        return values
     if target is Dbr.STRING:
-        return values if source is Dbr.STRING else _print(source, values, how)
+        return _print(source, values, how)
     if source is Dbr.STRING:
         return [_parse(item, target, how) for item in values]
     if hasattr(values, "dtype"):
@@ -215,7 +217,13 @@ def _parse(item: str, target: Dbr, how: Text) -> float:
     if target in INTEGERS:
         return parse_integer(item, target)
     value = parse_real(item)
-    return to_float(value) if target is Dbr.FLOAT else value
+    if target is Dbr.DOUBLE:
+        return value
+    size = abs(value)
+    if FLOAT_MAX < size < math.inf or 0 < size < FLOAT_MIN:
+        msg = f"{item!r} is beyond the range of FLOAT"
+        raise BadValue(msg)
+    return to_float(value)
 
 
 def _cast(values: Any, target: Dbr) -> Any:
@@ -251,12 +259,17 @@ def pack_elements(base: Dbr, values: Sequence[Any]) -> bytes:
     return struct.pack(f">{len(values)}{layout(base).element_format}", *values)
 
 
-FEW = 16
-"""Up to so many elements are handled without numpy."""
+def unpack(
+    base: Dbr, count: int, payload: bytes, *, array: bool = False
+) -> Sequence[Any]:
+    """Elements from wire bytes; BadValue when there are fewer than announced.
 
-
-def unpack(base: Dbr, count: int, payload: bytes) -> Sequence[Any]:
-    """Elements from wire bytes; BadValue when there are fewer than announced."""
+    Args:
+        base: Their type.
+        count: How many there are.
+        payload: Their bytes, padding and garbage included.
+        array: Whether numbers are wanted as a numpy array.
+    """
     row = layout(base)
     if base is Dbr.STRING:
         if count == 1:
@@ -265,7 +278,7 @@ def unpack(base: Dbr, count: int, payload: bytes) -> Sequence[Any]:
         _enough(base, len(payload) // STRING_BYTES, count)
         return [_decode(item) for item in raw[:count]]
     _enough(base, len(payload) // row.element, count)
-    if count <= FEW:
+    if not array:
         return struct.unpack_from(f">{count}{row.element_format}", payload)
     import numpy
 

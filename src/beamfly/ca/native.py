@@ -7,7 +7,14 @@ strings a tuple of str.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from beamfly.ca.conversion import INTEGERS, NO_TEXT, Text, convert, parse_state
+from beamfly.ca.conversion import (
+    INTEGERS,
+    NO_TEXT,
+    Text,
+    convert,
+    parse_state,
+    to_integer,
+)
 from beamfly.ca.dbr import Dbr, value_dtype
 from beamfly.errors import BadValue
 
@@ -133,11 +140,13 @@ def _as_number(base: Dbr, value: Any) -> Sequence[Any]:
     except (TypeError, ValueError, OverflowError):
         msg = f"{value!r:.60} does not fit {base.name}; the PV was not changed"
         raise BadValue(msg) from None
-    kept = convert(Dbr.LONG if base in INTEGERS else Dbr.DOUBLE, [number], base)
-    if base in INTEGERS and kept[0] != number:
+    if base not in INTEGERS:
+        return convert(Dbr.DOUBLE, [number], base)
+    kept = to_integer(number, base)
+    if kept != number:
         msg = f"{value!r:.60} does not fit {base.name}; the PV was not changed"
         raise BadValue(msg)
-    return kept
+    return [kept]
 
 
 def _as_array(base: Dbr, value: Any, length: int) -> Any:

@@ -166,9 +166,10 @@ def incoming(pv: "PV", code: int, count: int, payload: bytes) -> Any:
         msg = f"a value of DBR type {code} cannot be put; nothing was changed"
         raise CARefused(msg, status=ECA_BADTYPE)
     source = Dbr(code)
-    values = unpack(source, min(count, pv.length), payload)
+    values = unpack(source, min(count, pv.length), payload, array=not pv.scalar)
     if pv.text and source is Dbr.STRING:
         return values[0] if values else b""
-    how = Text(_PRINTED, pv.properties.states)
+    precision = _PRINTED if pv.scalar else pv.properties.precision
+    how = Text(precision, pv.properties.states)
     values = convert(source, values, pv.type, how)
     return pv.clip(values[0]) if pv.scalar else values

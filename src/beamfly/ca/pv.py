@@ -27,7 +27,7 @@ from beamfly.ca.alarms import (
 )
 from beamfly.ca.answers import Answer, answer
 from beamfly.ca.conversion import print_state
-from beamfly.ca.dbr import STRING_BYTES, Dbr
+from beamfly.ca.dbr import ENUM_STATES, STRING_BYTES, Dbr
 from beamfly.ca.message import EventMask
 from beamfly.ca.native import adopt, as_type, guess, initial, read_only, record_type
 from beamfly.ca.properties import Properties
@@ -45,6 +45,8 @@ _NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
 _VALUE, _LOG = int(EventMask.VALUE), int(EventMask.LOG)
 _ALARM, _PROPERTY = int(EventMask.ALARM), int(EventMask.PROPERTY)
 _BOTH = _VALUE | _LOG
+_NO_STATE = Alarm(AlarmStatus.SOFT, Severity.INVALID)
+"""Of an enum whose value can have no name."""
 _CACHED = 64
 """Most encodings of one value that are kept."""
 
@@ -92,7 +94,8 @@ class PV:
             value: Its first value. None: none yet, which is an UDF alarm.
             type: "double", "long" ... or one of the first seven of Dbr; None takes it
                 from the value: bool and states are an enum, int is LONG, float DOUBLE,
-                str STRING, bytes an array of CHAR, arrays by their dtype.
+                str STRING, bytes an array of CHAR, arrays by their dtype. "char" and a
+                text make an array of CHAR that clients may put text to.
             length: Most elements of an array; 1 is a scalar. None: as many as value.
             size: Bytes of a text; more than 40 can be had as `<name>.VAL$`.
             writable: Whether clients may put at all.
@@ -107,8 +110,8 @@ class PV:
         states = self.properties.states
         self.type: Dbr = guess(value, states) if given is None else given
         """Base type, one of the first seven."""
-        self.text = self.type is Dbr.CHAR and (length or 1) > 1
-        """Whether characters may be given and put as text."""
+        self.text = self.type is Dbr.CHAR and isinstance(value, str)
+        """Whether clients may put text as such into an array of characters."""
         self.size = size
         self.writable = writable
         self.on_put = on_put
@@ -142,7 +145,7 @@ class PV:
     def value(self) -> Any:
         """A number, str, read-only array of shape (n,), or tuple of str.
 
-        An enum is its index; characters of a `text` PV are an array of uint8.
+        An enum is its index; characters are an array of uint8.
         """
         return self._value
 
@@ -150,7 +153,7 @@ class PV:
         """The value as text: an enum's state, characters up to the first NUL."""
         if self.type is Dbr.ENUM and self.scalar:
             return print_state(self._value, self.properties.states)
-        if self.text:
+        if self.type is Dbr.CHAR and not self.scalar:
             return bytes(self._value).partition(b"\0")[0].decode(errors="replace")
         return str(self._value)
 
@@ -271,6 +274,9 @@ class PV:
         """The worst of an alarm, the one that stays, and what the limits say."""
         if self.standing is not NO_ALARM:
             alarm = worst(self.standing, alarm)
+        if self.type is Dbr.ENUM:
+            beyond = self.scalar and value >= ENUM_STATES and self.properties.states
+            return worst(alarm, _NO_STATE) if beyond else alarm
         limits = self.properties.alarm_limits
         if not limits or not self.scalar or self.type not in _NUMBERS:
             return alarm

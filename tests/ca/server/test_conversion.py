@@ -173,7 +173,9 @@ def test_states() -> None:
     states = ("zero", "one", "two")
     assert parse_state("two", states) == 2
     assert parse_state("1", states) == 1
-    for wrong in ("Two", "5", "one ", "0x1", "-1", ""):
+    assert parse_state("0x1", states) == 1
+    assert parse_state(" 2.5", states) == 2
+    for wrong in ("Two", "5", "one ", "0x10", "-1", ""):
         with pytest.raises(BadValue):
             parse_state(wrong, states)
     printed = [print_state(index, states) for index in (0, 2, 3, 15, 16, 70)]

@@ -477,3 +477,82 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
         out, err = process.communicate(timeout=60)
         assert json.loads(out.splitlines()[0])[1:] == [1_000_000, [3.5]], err
         assert json.loads(out.splitlines()[0])[0] >= 10
+
+
+def make_motor() -> RecordGroup:
+    """A motor with every field that ophyd-async's Motor wants; it takes 0.25 s."""
+    import asyncio
+
+    def move(put: Put) -> None:
+        put.hold()
+        group.post(DMOV=0)
+        start = group["RBV"]
+
+        async def go() -> None:
+            for step in range(1, 6):
+                await asyncio.sleep(0.05)
+                group.post(RBV=start + (put.value - start) * step / 5)
+            group.post(DMOV=1)
+            put.finish()
+
+        moves.append(asyncio.ensure_future(go()))
+
+    moves: list[asyncio.Future[None]] = []
+    numbers = {
+        **{"RBV": 0.0, "VELO": 100.0, "VMAX": 100.0, "ACCL": 0.1, "HLM": 90.0},
+        **{"LLM": -90.0, "DHLM": 90.0, "DLLM": -90.0, "OFF": 0.0, "MRES": 0.001},
+        **{"TWV": 1.0, "UREV": 1.0, "ERES": 0.001, "RDBD": 0.01, "SREV": 200},
+        **{"DMOV": 1, "STOP": 0, "HLS": 0, "LLS": 0, "OUT": "", "DESC": "a motor"},
+    }
+    states = {
+        "DIR": PV(0, states=("Pos", "Neg")),
+        "SET": PV(0, states=("Use", "Set")),
+        "FOFF": PV(0, states=("Variable", "Frozen")),
+    }
+    value = PV(0.0, units="mm", precision=3, on_put=move)
+    group = RecordGroup("motor", {"VAL": value, **numbers, **states})
+    return group
+
+
+def test_ophyd_async(peers: Peers) -> None:
+    peers.server.call(lambda: peers.server.server.add("M2", make_motor()))
+    found = peers.run("""
+        import asyncio, json, time
+        import numpy as np
+        from collections.abc import Sequence
+        from ophyd_async.core import Array1D, StrictEnum
+        from ophyd_async.epics.core import epics_signal_rw
+        from ophyd_async.epics.motor import Motor
+        class Choice(StrictEnum):
+            ZERO = "zero"
+            ONE = "one"
+            TWO = "two"
+        async def main():
+            result = {}
+            for name, kind, value in (
+                ("l", int, 5), ("d", float, 2.5), ("s", str, "new"),
+                ("e", Choice, Choice.ONE), ("w1", Array1D[np.float64], np.arange(3.0)),
+                ("text", str, "long " * 20), ("ws", Sequence[str], ["x", "y"]),
+            ):
+                signal = epics_signal_rw(kind, f"ca://{name}", name=name)
+                await signal.connect(timeout=5)
+                await signal.set(value)
+                got = await signal.get_value()
+                result[name] = got.tolist() if hasattr(got, "tolist") else got
+                key = (await signal.describe())[name]
+                result[name + ".units"] = key.get("units")
+            motor = Motor("ca://M2", name="motor")
+            await motor.connect(timeout=5)
+            start = time.monotonic()
+            await motor.set(2.0)
+            result["took"] = time.monotonic() - start
+            result["motor"] = (await motor.read())["motor"]["value"]
+            print(json.dumps(result))
+        asyncio.run(main())
+    """)
+    assert {name: found[name] for name in ("l", "d", "s", "e", "w1", "text", "ws")} == {
+        **{"l": 5, "d": 2.5, "s": "new", "e": "one", "w1": [0, 1, 2]},
+        **{"text": "long " * 20, "ws": ["x", "y"]},
+    }
+    assert (found["d.units"], found["motor"]) == ("degC", 2.0)
+    assert 0.2 < found["took"] < 10

@@ -173,6 +173,16 @@ def test_limits_with_hysteresis() -> None:
     )
 
 
+def test_enum_that_can_have_no_name_is_in_alarm() -> None:
+    pv = PV(0, states=("off", "on"))
+    for value, severity in ((1, 0), (15, 0), (16, 3), (0, 0)):
+        pv.post(value)
+        assert pv.alarm.severity == severity
+    raw = PV(0, type="enum")
+    raw.post(99)
+    assert raw.alarm.severity == 0
+
+
 def test_nan_with_limits_is_undefined() -> None:
     pv = PV(0.0, hihi=10)
     pv.post(math.nan)
