@@ -463,7 +463,7 @@ def test_held_samples_come_at_flush_and_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("beamfly.panda.data.MAX_HELD", 100_000)
-    connection = DataConnection()
+    connection = DataConnection(slab_bytes=8192)
     connection.connect()
     samples = counting(10_000)
     stream = b"OK\n" + STREAM.acquisition(samples, per_frame=100)
@@ -476,6 +476,48 @@ def test_held_samples_come_at_flush_and_are_bounded(
     sizes = [item.data.nbytes for item in rest if isinstance(item, FrameData)]
     assert max(sizes) < 120_000
     assert frames([*flushed, *rest]).tobytes() == samples.tobytes()
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=30),
+    chunk=st.integers(1, 3000),
+    join=st.sampled_from([0, 100, 300, 1 << 19]),
+)
+@settings(deadline=None)
+def test_joining_small_frames_changes_nothing(
+    sizes: list[int], chunk: int, join: int
+) -> None:
+    samples = counting(sum(sizes))
+    ends = np.cumsum([0, *sizes])
+    parts = [samples[a:b].tobytes() for a, b in itertools.pairwise(ends)]
+    stream = b"OK\n" + STREAM.header() + b"".join(map(frame, parts))
+    stream += b"END %d Ok\n" % len(samples)
+    connection = DataConnection(4096, join_below=join)
+    connection.connect()
+    kept: list[Data] = []
+    for first in range(0, len(stream), chunk):
+        rest = memoryview(stream)[first : first + chunk]
+        while rest:
+            buffer = connection.get_buffer()
+            count = min(len(buffer), len(rest))
+            buffer[:count], rest = rest[:count], rest[count:]
+            # keeping all shows whether moving frames ever touches what was handed out
+            kept.extend(connection.received(count))
+    assert isinstance(kept[-1], EndData)
+    assert b"".join(x.data.tobytes() for x in kept if isinstance(x, FrameData)) == (
+        samples.tobytes()
+    )
+
+
+def test_small_frames_come_as_one() -> None:
+    connection = DataConnection()
+    connection.connect()
+    stream = b"OK\n" + STREAM.acquisition(counting(900), per_frame=3)
+    buffer = connection.get_buffer()
+    buffer[: len(stream)] = stream
+    items = list(connection.received(len(stream)))
+    assert [type(item) for item in items] == [ReadyData, StartData, FrameData, EndData]
+    assert len(frames(items)) == 900
 
 
 def test_whole_frames_on_request() -> None:

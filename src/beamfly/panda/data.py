@@ -48,6 +48,10 @@ MAX_HELD = 1 << 26
 """Bytes of samples that are held back at most, whatever was asked for."""
 
 
+JOIN_BELOW = 4096
+"""Bytes of a frame up to which it is cheaper moved than handed out by itself."""
+
+
 class Flush(Enum):
     """When samples are handed out."""
 
@@ -65,9 +69,14 @@ class DataConnection:
     Args:
         slab_bytes: Memory that is received into at a time; what users hold of it is
             replaced, not overwritten.
+        join_below: Frames of fewer bytes that are there together are handed out as
+            one, unless one FrameData per frame is asked for.
     """
 
-    def __init__(self, slab_bytes: int = SLAB_BYTES) -> None:
+    def __init__(
+        self, slab_bytes: int = SLAB_BYTES, *, join_below: int = JOIN_BELOW
+    ) -> None:
+        self._join_below = join_below
         self._intake = Intake(slab_bytes)
         self._options = DataOptions()
         self._take: Callable[[], Item | Data | None] | None = None
@@ -76,6 +85,7 @@ class DataConnection:
         self._header_bytes = 0
         self._held: list[npt.NDArray[Any]] = []
         self._held_bytes = 0
+        self._join = 0
         self._broken: BeamflyError | None = None
         self.samples = 0
         """Samples received of the current acquisition."""
@@ -180,6 +190,9 @@ class DataConnection:
             raise LocalProtocolError("connect() was not called on this data connection")
         if self._broken is not None:
             raise self._broken
+        self._join = 0 if flush is Flush.FRAME else self._join_below
+        if isinstance(self._body, Framed):
+            self._body.join_below = self._join
         try:
             while (item := self._take()) is not None:
                 if isinstance(item, np.ndarray):
@@ -305,6 +318,7 @@ class DataConnection:
         match start.format:
             case "Framed":
                 self._body = Framed(dtype, next_header)
+                self._body.join_below = self._join
             case "Unframed":
                 self._body = Unframed(dtype, options.status)
             case "Base64":

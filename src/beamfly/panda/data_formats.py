@@ -86,6 +86,8 @@ class Framed:
     def __init__(self, dtype: np.dtype[Any], next_header: bool) -> None:
         self._dtype, self._next_header = dtype, next_header
         self._left = 0  # bytes of the frame, and of a sample split by its start
+        self.join_below = 0
+        """Frames of fewer bytes are moved together and taken as one."""
 
     @property
     def whole(self) -> bool:
@@ -94,27 +96,47 @@ class Framed:
 
     def take(self, intake: Intake) -> Item | None:
         """The next item, or None if more bytes are needed."""
-        size = self._dtype.itemsize
+        samples = self._samples(intake)
+        if samples is not None:
+            return samples
+        # no line or frame that can follow is shorter than 8 bytes
+        if len(intake) < self._left + 8:
+            return None
+        if self._left:
+            raise RemoteProtocolError("an acquisition ended inside a sample")
+        return _end_or_header(intake, self._next_header)
+
+    def _samples(self, intake: Intake) -> npt.NDArray[Any] | None:
+        """Whole samples that are there, of one frame or of several small ones."""
+        view, size = intake.view, self._dtype.itemsize
+        begin = end = at = intake.start  # samples are from begin to end, read up to at
+        left = self._left
         while True:
-            here = min(self._left, len(intake))
-            if count := here // size:
-                self._left -= count * size
-                return intake.samples(self._dtype, count)
-            # no line or frame that can follow is shorter than 8 bytes
-            if here < self._left or len(intake) < here + 8:
-                return None
-            head = intake.peek(here + 8)[here:]
-            if head[:4] == b"BIN ":
-                length = int.from_bytes(head[4:], "little")
-                if not 8 <= length <= MAX_FRAME_BYTES:
-                    msg = f"a data frame says it has {length} bytes"
-                    raise RemoteProtocolError(msg)
-                intake.skip_into(here, 8)
-                self._left = length - 8 + here
-            elif here:
-                raise RemoteProtocolError("an acquisition ended inside a sample")
-            else:
-                return _end_or_header(intake, self._next_header)
+            here = min(left, intake.end - at)
+            if at != end:
+                # close the gap that the frame's head makes between samples
+                view[end : end + here] = view[at : at + here]
+            end, at, left = end + here, at + here, left - here
+            length = 0 if left else self._next_frame(intake, at)
+            if not length or (end - begin >= size and length >= self.join_below):
+                break
+            left, at = length - 8, at + 8
+        count, tail = divmod(end - begin, size)
+        # the start of a sample goes in front of its rest
+        if at != end:
+            view[at - tail : at] = view[end - tail : end]
+        self._left, intake.start = left + tail, at - tail
+        return intake.samples(self._dtype, count, begin) if count else None
+
+    def _next_frame(self, intake: Intake, at: int) -> int:
+        """Length that the frame there states, 0 if there is none, or not yet."""
+        head = bytes(intake.view[at : min(at + 8, intake.end)])
+        if len(head) < 8 or head[:4] != b"BIN ":
+            return 0
+        length = int.from_bytes(head[4:], "little")
+        if not 8 <= length <= MAX_FRAME_BYTES:
+            raise RemoteProtocolError(f"a data frame says it has {length} bytes")
+        return length
 
 
 class Unframed:
@@ -152,7 +174,8 @@ class Unframed:
         if not count:
             return None
         self._samples += count
-        return intake.samples(self._dtype, count)
+        intake.start += count * size
+        return intake.samples(self._dtype, count, intake.start - count * size)
 
     def _end(self, intake: Intake) -> EndData | bool | None:
         """EndData, False if there is none here, None if that cannot be told yet."""

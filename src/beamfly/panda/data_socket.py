@@ -9,6 +9,8 @@ from beamfly.panda.data import DataConnection
 from beamfly.panda.data_options import DataOptions
 from beamfly.panda.responses import ReadyData
 
+_JOIN_BELOW = 1 << 19
+"""Bytes of a frame up to which it is moved next to others."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 4}
 """A PandA without power says nothing; this finds out within half a minute."""
 
@@ -27,7 +29,8 @@ class DataSocket:
         self, sock: socket.socket, peer: str, deadline: float, timeout: float
     ) -> None:
         self.sock, self.peer = sock, peer
-        self.connection = DataConnection()
+        # everything is converted at once, so that moving frames costs less than calls
+        self.connection = DataConnection(join_below=_JOIN_BELOW)
         self._deadline, self._timeout = deadline, timeout
 
     def ask(self, scaled: bool = False, options: DataOptions | None = None) -> None:

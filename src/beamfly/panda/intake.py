@@ -93,11 +93,9 @@ class Intake:
         self._slab, self.view = slab, slab.view
         self.start, self.end = 0, tail
 
-    def samples(self, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
-        """Take samples as a view of the slab."""
-        array = np.ndarray((count,), dtype, self._slab.memory, self.start)
-        self.start += count * dtype.itemsize
-        return array
+    def samples(self, dtype: np.dtype[Any], count: int, at: int) -> npt.NDArray[Any]:
+        """View of samples that begin at some place of `view`."""
+        return np.ndarray((count,), dtype, self._slab.memory, at)
 
     def first_words(self, stride: int, count: int) -> npt.NDArray[np.uint32]:
         """First 32-bit word of each of `count` samples, which stay unparsed."""
@@ -130,12 +128,3 @@ class Intake:
         line = bytes(self.view[self.start : self.start + size])
         self.start += size + 1
         return line
-
-    def skip_into(self, kept: int, count: int) -> None:
-        """Drop `count` bytes that follow the next `kept` ones."""
-        start = self.start
-        if kept:
-            self.view[start + count : start + count + kept] = bytes(
-                self.view[start : start + kept]
-            )
-        self.start += count
