@@ -8,13 +8,13 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any
 
+from beamfly.scan.call import HttpReply, HttpRequest
 from beamfly.scan.channels import ChannelTable, Reading
 from beamfly.scan.config import ScanConfig
 from beamfly.scan.engine import Engine
 from beamfly.scan.info import ServerInfo
 from beamfly.scan.library import FileLibrary
 from beamfly.scan.local import LabelledEnum, LocalChannels, converted
-from beamfly.scan.rest import HttpReply, HttpRequest
 from beamfly.scan.routes import Routes
 from beamfly.scan.store import MemoryStore
 from beamfly.scan.values import EnumValue
@@ -110,10 +110,7 @@ class FakeChannel:
     def reading(self) -> Reading | None:
         if self.pv is None:
             return None
-        value = self.pv.value
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]
-        return Reading(value, self.pv.time)
+        return Reading(self.pv.value, self.pv.time)
 
     def read(self, answer: Callable[[Reading | None], None]) -> None:
         answer(self.reading)

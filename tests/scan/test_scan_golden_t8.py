@@ -6,8 +6,9 @@ import pytest
 from recording import GOLDEN, recorded
 from rig import Rig
 
+from beamfly.scan.call import HttpReply
 from beamfly.scan.config import ScanConfig, read_config
-from beamfly.scan.rest import HttpReply, Simulate
+from beamfly.scan.rest import Simulate
 
 EVERYTHING = """<commands><comment><text>Hello $(DemoDevice)</text></comment>
 <set><device>motor_x</device><value>5</value></set>

@@ -18,6 +18,7 @@ from beamfly.errors import (
     UnknownScan,
 )
 from beamfly.scan import rest
+from beamfly.scan.call import HttpReply, refusal_reason
 from beamfly.scan.data import (
     Data,
     _any_data,
@@ -50,18 +51,18 @@ def recorded(name: str) -> list[tuple[str, str, int, bytes]]:
     ]
 
 
-def answer(name: str, method: str, path: str) -> rest.HttpReply:
+def answer(name: str, method: str, path: str) -> HttpReply:
     status, body = next(
         (status, body)
         for m, p, status, body in recorded(name)
         if (m, p) == (method, path)
     )
-    return rest.HttpReply(status, body)
+    return HttpReply(status, body)
 
 
 def test_recorded_scan_info():
     running, finished = [
-        rest.GetScan(220).answer(rest.HttpReply(status, body))
+        rest.GetScan(220).answer(HttpReply(status, body))
         for method, path, status, body in recorded("t2")
         if path == "/scan/220"
     ]
@@ -82,7 +83,7 @@ def test_scan_info_survives_both_ways():
     for method, path, status, body in recorded("t2") + recorded("t5"):
         if method == "GET" and re.fullmatch(r"/scan/\d+", path) and status == 200:
             body = body[: body.index(b"</scan>") + 7]
-            info = rest.GetScan(1).answer(rest.HttpReply(status, body))
+            info = rest.GetScan(1).answer(HttpReply(status, body))
             assert ScanInfo.from_xml(info.to_xml()) == info
 
 
@@ -139,7 +140,7 @@ def test_recorded_data():
 def test_recorded_refusals(name, method, path, kind, reason):
     reply = answer(name, method, path)
     if reply.body.startswith(b"<error>"):  # recorded up to a length
-        reply = rest.HttpReply(reply.status, reply.body + b"</trace></error>")
+        reply = HttpReply(reply.status, reply.body + b"</trace></error>")
     with pytest.raises(ScanServerError) as caught:
         rest.Control(999, "pause").answer(reply)
     assert type(caught.value) is kind
@@ -150,7 +151,7 @@ def test_recorded_refusals(name, method, path, kind, reason):
 
 def test_a_truncated_error_document_is_shown_as_it_is():
     body = b"<error><message>x</message><trace>java.lang.Ex"
-    assert rest.refusal_reason(body) == body.decode()
+    assert refusal_reason(body) == body.decode()
 
 
 def test_requests_on_the_wire():
@@ -178,9 +179,9 @@ def test_garbage_in_answers(body: bytes):
     )  # fmt: skip
     for call in calls:
         with pytest.raises(RemoteProtocolError):
-            call.answer(rest.HttpReply(200, body))
+            call.answer(HttpReply(200, body))
         with pytest.raises(ScanServerError):
-            call.answer(rest.HttpReply(500, body))
+            call.answer(HttpReply(500, body))
 
 
 def test_answers_of_the_wrong_kind():
@@ -194,7 +195,7 @@ def test_answers_of_the_wrong_kind():
         (rest.Simulate(b""), b"<simulation><seconds>x</seconds></simulation>"),
     ):
         with pytest.raises(RemoteProtocolError):
-            call.answer(rest.HttpReply(200, body))
+            call.answer(HttpReply(200, body))
 
 
 def info(state: str, command: str | None = "- end -", error: str | None = None):

@@ -11,6 +11,7 @@ from rig import Rig
 
 from beamfly.errors import ScanServerDisconnected
 from beamfly.scan import AsyncScanClient, Delay, Log, Script, Wait
+from beamfly.scan.call import HttpReply, HttpRequest
 from beamfly.scan.config import ScanConfig
 from beamfly.scan.rest import (
     ClearScans,
@@ -22,8 +23,6 @@ from beamfly.scan.rest import (
     GetLastSerial,
     GetScan,
     GetServerInfo,
-    HttpReply,
-    HttpRequest,
     ListScans,
     Move,
     Patch,

@@ -28,6 +28,7 @@ from beamfly.scan import (
     Loop,
     Parallel,
     ScanClient,
+    ScanInfo,
     Set,
     Wait,
     createTable,
@@ -278,10 +279,33 @@ async def test_json_and_events(server: ScanServer):
         info = (await http.get(f"{url}/api/scan/{scan}")).json()
         assert (info["state"], info["percentage"]) == ("Finished", 100)
         assert (await http.get(f"{url}/api/scans")).json() == [info]
+        for query, count in (("limit=0", 0), ("limit=5&state=Finished", 1),
+                             ("state=Idle", 0)):  # fmt: skip
+            found = (await http.get(f"{url}/api/scans?{query}")).json()
+            assert len(found) == count
         data = (await http.get(f"{url}/api/scan/{scan}/data?after=0")).json()
         assert data["loc://x(0)"]["id"] == [1]
         for path in ("scan/99", "scan/99/data", "scan/99/events", "x"):
             assert (await http.get(f"{url}/api/{path}")).status_code == 404
+
+
+async def test_watching_a_scan(server: ScanServer):
+    async with AsyncScanClient("127.0.0.1", server.port) as client:
+        loop = Loop("loc://x(0)", 1, 3, 1, Log("loc://x(0)", "sim://const(2)"))
+        scan = await client.submit([loop, FOREVER])
+        seen: list[Any] = []
+        async for item in client.watch(scan, after=0):
+            seen.append(item)
+            if isinstance(item, ScanInfo) and item.address == 2:
+                await client.next(scan)
+        rows = [item for item in seen if isinstance(item, dict)]
+        merged = [v for row in rows for v in row["loc://x(0)"]["value"]]
+        assert merged == [2.0, 3.0]
+        assert seen[-1] == await client.scanInfo(scan)
+        assert seen[-1].state == "Finished"
+        with pytest.raises(UnknownScan):
+            async for _ in client.watch(99):
+                raise AssertionError("there is nothing to see")
 
 
 async def test_a_restart_keeps_ids_and_data(tmp_path: Path):

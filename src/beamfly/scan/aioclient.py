@@ -7,12 +7,14 @@ See `ScanClient` of `client` for what each method takes, gives and raises.
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from beamfly.scan import rest
+from beamfly.scan.call import Call, HttpReply
 from beamfly.scan.connection import UNREACHED, Connection, submit_call
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
@@ -62,14 +64,14 @@ class AsyncScanClient:
         """Give up the connections; the client is of no use afterwards."""
         await self._http.aclose()
 
-    async def call(self, call: rest.Call[T], timeout: float | None = None) -> T:
+    async def call(self, call: Call[T], timeout: float | None = None) -> T:
         """The answer to any call of `rest`."""
         try:
             got = await self._http.request(**self._connection.arguments(call, timeout))
         except httpx.HTTPError as error:
             raise self._connection.error(call, error, timeout) from error
         kind = got.headers.get("content-type", "")
-        return call.answer(rest.HttpReply(got.status_code, got.content, kind))
+        return call.answer(HttpReply(got.status_code, got.content, kind))
 
     async def serverInfo(self, timeout: float | None = None) -> str:
         """What the server tells of itself, as XML."""
@@ -152,6 +154,41 @@ class AsyncScanClient:
                 if waiting.saw(info, time.monotonic()):
                     return info
             await asyncio.sleep(waiting.pause(time.monotonic()))
+
+    async def watch(
+        self, scanID: int, after: int = -1
+    ) -> AsyncGenerator[ScanInfo | ScanData, None]:
+        """What happens to a scan, as it happens; for servers of beamfly.
+
+        Args:
+            scanID: id of the scan.
+            after: only samples with a greater serial.
+
+        Yields:
+            `ScanInfo` whenever state or progress change, and further samples as
+            `getData` gives them; samples come before the info that follows them. The
+            last item is the info of the scan that has ended.
+
+        Raises:
+            UnknownScan: there is no such scan, or the server cannot do this.
+        """
+        call = rest.Watch(scanID, after)
+        arguments = self._connection.arguments(call, None)
+        # a scan may be silent for hours, and only the first answer has to be in time
+        arguments["timeout"] = httpx.Timeout(self._connection.timeout, read=None)
+        try:
+            async with self._http.stream(**arguments) as got:
+                if got.status_code != 200:
+                    call.answer(HttpReply(got.status_code, await got.aread()))
+                kind = ""
+                async for line in got.aiter_lines():
+                    name, _, text = line.partition(": ")
+                    if name == "event":
+                        kind = text
+                    elif name == "data" and kind in rest.EVENTS:
+                        yield rest.EVENTS[kind](text)
+        except httpx.HTTPError as error:
+            raise self._connection.error(call, error, None) from error
 
     async def pause(self, scanID: int = -1, timeout: float | None = None) -> None:
         """Pause a running scan before its next command; -1 for all."""

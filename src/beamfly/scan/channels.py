@@ -7,13 +7,13 @@ and callbacks happen in one thread.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from beamfly.errors import BadValue
 from beamfly.scan.values import EnumValue, parse_double, value_text
 
 ReadingValue = float | int | str | EnumValue | Sequence[Any]
-"""What a PV may show; several numbers or texts for an array."""
+"""What a PV may show: NumPy scalars and arrays will do, too."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +25,38 @@ class Reading:
     """The device's own time stamp in milliseconds since 1970."""
 
     @property
+    def plain(self) -> Any:
+        """The value in Python's own types; an array of one element is that element."""
+        value: Any = self.value
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if isinstance(value, (list, tuple)):
+            items = cast(Sequence[Any], value)
+            return items[0] if len(items) == 1 else items
+        return value
+
+    @property
     def text(self) -> str:
         """As logged and compared with texts: the label of an enumerated PV."""
-        if isinstance(self.value, EnumValue):
-            return self.value.label
-        return value_text(self.value)
+        value = self.plain
+        return value.label if isinstance(value, EnumValue) else value_text(value)
 
     @property
     def number(self) -> float:
         """As compared with numbers: index of an enumerated PV, first of an array.
 
-        NaN if it is a text that reads as no number.
+        NaN if it is a text that reads as no number, or an empty array.
         """
-        value: Any = self.value
+        value = self.plain
+        if isinstance(value, (list, tuple)):
+            items = cast(Sequence[Any], value)
+            value = items[0] if items else ""
         if isinstance(value, EnumValue):
             return float(value.index)
         if isinstance(value, (int, float)):
             return float(value)
-        if not isinstance(value, str):
-            return Reading(value[0], self.time).number if len(value) else float("nan")
         try:
-            return parse_double(value)
+            return parse_double(str(value))
         except BadValue:
             return float("nan")
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from beamfly.scan import rest
+from beamfly.scan.call import Call, HttpReply
 from beamfly.scan.connection import UNREACHED, Connection, submit_call
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
@@ -68,14 +69,14 @@ class ScanClient:
         """Give up the connections; the client is of no use afterwards."""
         self._http.close()
 
-    def call(self, call: rest.Call[T], timeout: float | None = None) -> T:
+    def call(self, call: Call[T], timeout: float | None = None) -> T:
         """The answer to any call of `rest`."""
         try:
             got = self._http.request(**self._connection.arguments(call, timeout))
         except httpx.HTTPError as error:
             raise self._connection.error(call, error, timeout) from error
         kind = got.headers.get("content-type", "")
-        return call.answer(rest.HttpReply(got.status_code, got.content, kind))
+        return call.answer(HttpReply(got.status_code, got.content, kind))
 
     def serverInfo(self, timeout: float | None = None) -> str:
         """What the server tells of itself, as XML."""

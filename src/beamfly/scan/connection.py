@@ -6,6 +6,7 @@ import httpx
 
 from beamfly.errors import BadValue, ScanServerDisconnected, ScanTimeout
 from beamfly.scan import rest
+from beamfly.scan.call import Call
 from beamfly.scan.sequence import submission
 
 UNREACHED = (ScanServerDisconnected, ScanTimeout)
@@ -38,7 +39,7 @@ class Connection:
         self.url = f"http://{host}:{port}"
         self.timeout = timeout
 
-    def arguments(self, call: rest.Call[Any], timeout: float | None) -> dict[str, Any]:
+    def arguments(self, call: Call[Any], timeout: float | None) -> dict[str, Any]:
         """The call as arguments of an httpx client."""
         said = call.request()
         headers = {"Content-Type": said.content_type} if said.content_type else {}
@@ -51,7 +52,7 @@ class Connection:
         }
 
     def error(
-        self, call: rest.Call[Any], error: httpx.HTTPError, timeout: float | None
+        self, call: Call[Any], error: httpx.HTTPError, timeout: float | None
     ) -> Exception:
         """An httpx error as one of ours."""
         said = call.request()

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape
 
+from beamfly.scan.call import HttpReply
 from beamfly.scan.info import DeviceInfo, ScanInfo, ServerInfo
-from beamfly.scan.rest import HttpReply
 from beamfly.scan.simulation import Simulated
 from beamfly.scan.store import Row
 from beamfly.scan.values import java_double, parse_reading, printable

@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 from beamfly.errors import BadValue, BeamflyError, UnknownScan
 from beamfly.scan import documents as docs
+from beamfly.scan.call import HttpReply, HttpRequest
 from beamfly.scan.engine import Engine
 from beamfly.scan.info import ServerInfo
-from beamfly.scan.rest import NO_DEADLINE, HttpReply, HttpRequest
+from beamfly.scan.rest import NO_DEADLINE
 from beamfly.scan.xmltext import child_text, parse_xml
 
 Reply = Callable[[HttpReply], None]
@@ -151,7 +152,11 @@ class Routes:
         """`/api/scans`, `/api/scan/<id>`, `/api/scan/<id>/data?after=<serial>`."""
         engine = self._engine
         if rest[:1] == ["scans"]:
-            return docs.json_reply([docs.info_json(info) for info in engine.infos()])
+            state = request.query.get("state")
+            infos = [i for i in engine.infos() if state in (None, i.state)]
+            if "limit" in request.query:
+                infos = infos[: max(0, _integer(request.query["limit"]))]
+            return docs.json_reply([docs.info_json(info) for info in infos])
         if rest[:1] != ["scan"] or len(rest) < 2:
             raise Refused(404, "Not Found")
         scan = _integer(rest[1])

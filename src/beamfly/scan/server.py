@@ -24,13 +24,13 @@ from aiohttp import web
 
 from beamfly.errors import BeamflyError, ScanError, UnknownScan
 from beamfly.scan import documents as docs
+from beamfly.scan.call import HttpReply, HttpRequest
 from beamfly.scan.channels import Channels, ChannelTable, NoChannels
 from beamfly.scan.config import ScanConfig
 from beamfly.scan.engine import Engine
 from beamfly.scan.info import ACTIVE_STATES, ServerInfo
 from beamfly.scan.library import FileLibrary
 from beamfly.scan.local import LocalChannels
-from beamfly.scan.rest import HttpReply, HttpRequest
 from beamfly.scan.routes import Routes
 from beamfly.scan.scripts import ScriptHost
 from beamfly.scan.sqlite import SqliteStore
