@@ -377,3 +377,64 @@ def test_a_replay_over_tcp_can_be_large():
                 size += len(part)
                 tail = (tail + part[-64:])[-64:]
         assert size > rows * 44
+
+
+def test_levels_can_be_scheduled():
+    bench = Bench()
+    bench.put("COUNTER1.TRIG=TTLIN1.VAL\nCOUNTER1.ENABLE=ONE\n")
+    machine = bench.core.machine
+    times = [0.1 * i for i in range(1, 11)]
+    machine.schedule_input("TTLIN1.VAL", times, [True, False] * 5)
+    bench.wait(0.35)
+    assert bench.get("COUNTER1.OUT") == "2"
+    machine.schedule_input("TTLIN1.VAL", [0.4, 0.5, 9.0], [False, True, False])
+    bench.wait(5.0)
+    assert bench.get("COUNTER1.OUT") == "3"
+    assert bench.get("TTLIN1.VAL") == "1"
+    bench.core.set_input("TTLIN1.VAL", False)
+    bench.wait(5.0)
+    assert bench.get("TTLIN1.VAL") == "0"
+    with pytest.raises(BadValue, match="nothing was scheduled"):
+        machine.schedule_input("SEQ1.OUTA", [1.0], [True])
+
+
+def test_muxes_delay_and_switching_one_is_an_edge():
+    bench = Bench()
+    bench.put(
+        "COUNTER1.ENABLE=ONE\nCOUNTER1.TRIG=ZERO\nCOUNTER1.TRIG=ONE\n"
+        "COUNTER1.TRIG=ZERO\nCOUNTER1.TRIG=ONE\nCOUNTER1.TRIG=BITS.OUTA\n"
+        "BITS.A=1\nBITS.A=0\nBITS.A=1\n"
+    )
+    assert bench.get("COUNTER1.OUT") == "4"
+    bench.put(
+        "PCAP.ENABLE=ONE\nPCAP.GATE=BITS.OUTB\nPCAP.TRIG=BITS.OUTB\n"
+        "PCAP.GATE.DELAY=7\nPCAP.TRIG.DELAY=31\nPCAP.TS_START.CAPTURE=Value\n"
+        "PCAP.TS_TRIG.CAPTURE=Value\nPCAP.GATE_DURATION.CAPTURE=Value\n"
+    )
+    session = bench.data("BARE")
+    bench.put("*PCAP.ARM=\n")
+    bench.wait(0.01)
+    bench.put("BITS.B=1\n")
+    bench.wait(0.2)
+    duration, start, _, trig, _ = np.frombuffer(everything(session), "<u4").tolist()
+    assert trig - start == 31 - 7
+    assert duration == trig - start
+
+
+def test_a_panda_with_too_much_to_do_runs_slow(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    sim = SimulatedPandA(clock=lambda: now[0])
+    advance = sim.core.advance
+
+    def slowly(until: float) -> None:
+        now[0] += 2 * (until - sim.core.now)
+        advance(until)
+
+    monkeypatch.setattr(sim.core, "advance", slowly)
+    for _ in range(4):
+        now[0] += 1.0
+        sim.wake()
+        # while it works its own time does not go on, so it never has more to do
+        assert sim.core.now == pytest.approx(now[0] - sim.lost)
+    assert sim.core.now == pytest.approx(4.0)
+    assert sim.lost == pytest.approx(8.0)

@@ -216,7 +216,7 @@ def run(script: list[tuple[int, str, object]], cuts: list[int]) -> Recorded:
     return recorded
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, END - 1), writes()), max_size=25),
     st.lists(st.integers(1, END - 1), max_size=20),
@@ -367,7 +367,7 @@ def numbers(recorded: Recorded, row: list[int]) -> list[int]:
     return result
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     gate=toggles,
     trig=toggles,
@@ -414,9 +414,11 @@ def test_a_moving_encoder_is_seen_where_the_motor_is(times, places, trig):
     recorded.write("PCAP.GATE", "ONE")
     recorded.write("PCAP.TRIG", "TTLIN1.VAL")
     recorded.write("PCAP.TRIG_EDGE", "Either")
+    recorded.machine.settle()
     recorded.arm()
     trig = [20 * t for t in trig]
     engine, level = recorded.machine.engine, 0
+    armed = engine.tick
     for tick in trig:
         engine.advance(tick)
         level = 1 - level
@@ -426,7 +428,7 @@ def test_a_moving_encoder_is_seen_where_the_motor_is(times, places, trig):
     exact = np.array([motor.counts(t * TICK) for t in range(3101)])
     counts = np.floor(exact + 0.5).astype(int)
     for row, (begin, end) in zip(
-        recorded.rows.view("i4").tolist(), pairwise([0, *trig]), strict=True
+        recorded.rows.view("i4").tolist(), pairwise([armed, *trig]), strict=True
     ):
         value, diff, least, most = row[:4]
         assert abs(value - exact[end]) < 0.501

@@ -1,7 +1,7 @@
 """The blocks behind the fields: settings go to them, values come from them.
 
 `Machine` owns the engine. A write takes effect at the tick that the engine is at; one
-that must not coincide with an earlier write to the same mux gets a tick of its own.
+that makes an edge gets a tick of its own, so that edges come in the order of writes.
 """
 
 from collections.abc import Sequence
@@ -142,22 +142,21 @@ class Machine:
         """A param, mux or action was written."""
         block, field = self._find(name)
         node = self.engine.nodes[block.name]
-        if field in node.bits or field in node.positions:
-            self._take_turns(name)
-            if field in node.bits:
-                node.bits[field].switch(value)
-            else:
-                node.positions[field].switch(value)
-            block.touched = True
+        if field in node.bits:
+            mux = node.bits[field]
+            if name in self._written or self.engine.bits[value].level != mux.level:
+                self.settle()
+            mux.switch(value)
+            self.engine.rewire()
+        elif field in node.positions:
+            node.positions[field].switch(value)
             self.engine.rewire()
         else:
-            if field in _AT_ONCE:
+            if field in _AT_ONCE or isinstance(block, Level | SoftBits):
                 self.settle()
-            elif isinstance(block, Level | SoftBits):
-                self._take_turns(name)
-            self._written.add(name)
             block.write(field, value, self.engine.tick)
-            block.touched = True
+        self._written.add(name)
+        block.touched = True
 
     def set_input(self, name: str, level: bool) -> None:
         """Set the level of a TTL or LVDS input, such as TTLIN1.VAL."""
@@ -170,7 +169,7 @@ class Machine:
 
         What was scheduled before and has not happened is forgotten.
         """
-        block, _ = self._find(name)
+        block = self.blocks.get(name.partition(".")[0])
         if not isinstance(block, Level):
             msg = f"{name} is no input that can be set; nothing was scheduled"
             raise BadValue(msg)
