@@ -16,6 +16,8 @@ class FakeDataPort:
         self.asked: list[bytes] = []
         self._client: socket.socket | None = None
         self._connected = threading.Event()
+        self._news = threading.Condition()
+        self._greeted = 0
         self._thread = threading.Thread(target=self._accept, name="fake data port")
         self._thread.start()
 
@@ -42,6 +44,14 @@ class FakeDataPort:
             self._client = client
             client.sendall(self._greeting)
             self._connected.set()
+            with self._news:
+                self._greeted += 1
+                self._news.notify_all()
+
+    def wait_greeted(self, count: int) -> None:
+        """Wait until so many connections were accepted and greeted."""
+        with self._news:
+            assert self._news.wait_for(lambda: self._greeted >= count, 5)
 
     @property
     def client(self) -> socket.socket:

@@ -26,7 +26,7 @@ from beamfly.hdf import ColumnWriter, open_columns
 from beamfly.panda.asyncio import AsyncioClient
 from beamfly.panda.capture import CaptureState, HdfCapture, Progress
 from beamfly.panda.data import DataConnection
-from beamfly.panda.handover import SET_BYTES, SETS
+from beamfly.panda.handover import SET_BYTES, SETS, Handover
 from beamfly.panda.responses import EndData, EndReason, FieldCapture, ReadyData
 
 PATIENCE = 10.0
@@ -207,6 +207,28 @@ def test_part_of_a_chunk_is_flushed_though_nothing_more_comes(
     assert capture.wait_rows(7, PATIENCE) == 7
     port.send(b"END 7 Disarmed\n")
     assert capture.wait_end(PATIENCE).reason is EndReason.DISARMED
+
+
+def test_flushing_at_once_does_not_mean_turning_in_circles(
+    begin: Callable[..., HdfCapture],
+    port: FakeDataPort,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = []
+    take = Handover.take
+
+    def counted(self: Handover, due: float | None) -> object:
+        turns.append(due)
+        return take(self, due)
+
+    monkeypatch.setattr(Handover, "take", counted)
+    capture = begin(flush_period=0)
+    port.send(STREAM.header() + frame(counting(5).tobytes()))
+    capture.wait_rows(5, PATIENCE)
+    # header, rows, and waiting for more; then nothing for as long as nothing comes
+    with pytest.raises(TimedOut):
+        capture.wait_end(0.1)
+    assert len(turns) <= 6
 
 
 def test_missed_samples_are_counted_where_they_are(

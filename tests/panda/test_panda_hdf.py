@@ -23,6 +23,7 @@ from beamfly.errors import (
     PandaDisconnected,
 )
 from beamfly.hdf import open_columns
+from beamfly.panda.asyncio import AsyncioClient
 from beamfly.panda.commands import Arm, Command, Disarm
 from beamfly.panda.data import DataConnection
 from beamfly.panda.data_options import DataOptions
@@ -101,6 +102,48 @@ def test_files_equal_those_of_pandablocks(name: str, tmp_path: Path) -> None:
         pipeline[0].queue.put_nowait(item)
     stop_pipeline(pipeline)
     assert_same_file(old_way, theirs)
+
+
+async def answer_identity(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """All of a control port that pandablocks wants before data."""
+    while await reader.readline():
+        writer.write(b"OK =PandA SW: 4.1 FPGA: 4.1.0 0 0 rootfs: Test 1.0\n")
+    writer.close()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", RECORDINGS)
+async def test_clients_write_equal_files_from_the_same_port(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pandablocks.asyncio as peer
+    from pandablocks.hdf import write_hdf_files as peer_write
+
+    ours, theirs = tmp_path / "ours.h5", tmp_path / "theirs.h5"
+    control = await asyncio.start_server(answer_identity, "127.0.0.1", 0)
+    real = peer._StreamHelper.connect
+    stream = recording(name).removeprefix(b"OK\n")
+    with fake_data_port() as port:
+        ports = {8888: control.sockets[0].getsockname()[1], 8889: port.port}
+
+        async def connect(self: object, host: str, number: int) -> None:
+            await real(self, host, ports[number])
+
+        monkeypatch.setattr(peer._StreamHelper, "connect", connect)
+        for turn, path, write, client in [
+            (1, theirs, peer_write, peer.AsyncioClient("127.0.0.1")),
+            (2, ours, write_hdf_files, AsyncioClient("127.0.0.1", *ports.values())),
+        ]:
+            async with client:
+                task = asyncio.create_task(write(client, iter([str(path)])))
+                await asyncio.to_thread(port.wait_greeted, turn)
+                for first in range(0, len(stream), 10_000):
+                    await asyncio.to_thread(port.send, stream[first : first + 10_000])
+                await task
+    control.close()
+    assert_same_file(ours, theirs)
 
 
 @pytest.mark.peer
@@ -338,14 +381,13 @@ async def test_cancelling_closes_the_file(port: FakeDataPort, tmp_path: Path) ->
     task = asyncio.create_task(
         write_hdf_files(client, names(tmp_path, 1), flush_period=0)
     )
-    while not port.asked:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(port.wait_greeted, 1)
     port.send(
         STREAM.header() + STREAM.acquisition(counting(50))[len(STREAM.header()) : -8]
     )
     path = tmp_path / "0.h5"
     while not path.exists() or rows_in(path) < 50:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
