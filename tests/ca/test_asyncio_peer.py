@@ -240,6 +240,18 @@ async def test_frozen_server(tmp_path: Path) -> None:
             await until(lambda: len(seen) == 2)
 
 
+async def test_a_frozen_server_cannot_hold_up_the_end(tmp_path: Path) -> None:
+    with running(tmp_path) as ioc:
+        async with Client(ioc.config) as client:
+            channel = await client.connect("T:double")
+            ioc.signal(signal.SIGSTOP)
+            for _ in range(5):
+                await channel.put(np.zeros(1_000_000))
+            start = time.monotonic()
+        assert time.monotonic() - start < 3
+        ioc.signal(signal.SIGCONT)
+
+
 async def test_thousands_of_channels(tmp_path: Path) -> None:
     extra = "\n".join(
         f'record(ao, "M:{n}") {{ field(VAL, "{n}") }}' for n in range(3000)

@@ -13,7 +13,13 @@ from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.channel import ConnectionState
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
-from beamfly.ca.messages import EventAdd, EventCancel, ServerDisconnect, WriteNotify
+from beamfly.ca.messages import (
+    AccessRights,
+    EventAdd,
+    EventCancel,
+    ServerDisconnect,
+    WriteNotify,
+)
 from beamfly.ca.pending import Bulk
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
@@ -249,6 +255,58 @@ def test_a_callback_that_raises_harms_nobody_else() -> None:
     rig.post(second, 6)
     assert str(seen[-1]) == "mine"
     assert other[-1][0] == 6
+
+
+def test_a_watcher_that_raises_harms_nobody_else() -> None:
+    rig = Rig(server())
+    told: list[bool] = []
+
+    def bad(channel: Any) -> None:
+        raise RuntimeError("mine")
+
+    channel = rig.core.channel("d", on_change=bad)
+    channel.on_change.append(lambda one: told.append(one.connected))
+    rig.run()
+    assert told == [True]
+    assert rig.notices == ["a callback of d raised RuntimeError: mine"]
+
+
+def test_access_that_changes_is_told() -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    told: list[int] = []
+    channel.on_change.append(lambda one: told.append(int(one.access)))
+    assert channel.circuit is not None
+    _, end = rig.links[channel.circuit]
+    end.send(AccessRights(channel.cid, 1))
+    rig.run()
+    assert told == [1]
+
+
+def test_a_server_that_is_too_fast_is_asked_to_hold_back() -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    seen, _ = watch(rig, channel)
+    circuit = channel.circuit
+    assert circuit is not None
+    here, end = rig.links[circuit]
+    here.post(end, next(iter(end.ledger.subscriptions)))
+    (update,) = end.output()
+    assert len(update) == 40
+    flood = bytes(update) * 200_000
+    fed = 0
+    while not circuit.outbox:
+        room = circuit.room()
+        room[:] = flood[fed % 40 : fed % 40 + len(room)]
+        fed += len(room)
+        circuit.received(len(room), 0.0)
+    rig.run()
+    assert not end.updates_wanted
+    rest = flood[fed % 40 : 40] if fed % 40 else b""
+    circuit.receive(rest + bytes(update), 0.0)
+    rig.run()
+    assert end.updates_wanted
+    assert len(seen) == 1 + (fed + len(rest)) // 40 + 1
 
 
 def test_a_pv_that_is_taken_back_is_looked_for_elsewhere() -> None:

@@ -36,6 +36,8 @@ from beamfly.errors import CADisconnected
 __all__ = ["DEFAULT_TIMEOUT", "Channel", "Client", "Reading", "Subscription"]
 log = logging.getLogger("beamfly.ca")
 DATAGRAMS_AT_ONCE = 256
+GOODBYE_SECONDS = 1.0
+"""How long a server that does not read can hold up the end."""
 
 
 class Client:
@@ -82,8 +84,12 @@ class Client:
 
     async def __aexit__(self, *exc_info: object) -> None:
         self.close()
-        # transports close in the next turns of the loop
+        # transports close in the next turns of the loop, once what was put is sent
+        end = self.loop.time() + GOODBYE_SECONDS
         while self._wires or self._tasks:
+            if self.loop.time() > end:
+                for wire in self._wires.values():
+                    wire.abort()
             await asyncio.sleep(0)
 
     # ---- channels
@@ -203,7 +209,7 @@ class Client:
         for task in self._tasks:
             task.cancel()
         for wire in tuple(self._wires.values()):
-            wire.abort()
+            wire.finish()
 
     # ---- bytes and time
 
@@ -242,7 +248,7 @@ class Client:
             self._spawn(self._open(circuit))
         for circuit, wire in tuple(self._wires.items()):
             if circuit.state is CircuitState.CLOSED:
-                wire.abort()
+                wire.finish()
             elif circuit.outbox:
                 wire.write()
         self._arm(self.core.next_wakeup() or NEVER)
@@ -304,7 +310,7 @@ class Client:
             raise
         else:
             if circuit.state is CircuitState.CLOSED:
-                wire.abort()
+                wire.finish()
 
     async def _resolve(self, names: list[Address], servers: list[Address]) -> None:
         """Host names of the address lists, which may take a while."""

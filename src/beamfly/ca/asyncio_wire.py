@@ -105,8 +105,13 @@ class Wire(asyncio.BufferedProtocol):
             for piece in self._circuit.output():
                 transport.write(piece)
 
-    def abort(self) -> None:
+    def finish(self) -> None:
         """Close the connection once what was queued has been sent."""
         if self._transport is not None:
             self.write()
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection now."""
+        if self._transport is not None:
+            self._transport.abort()

@@ -145,7 +145,7 @@ class ClientCore:
                 reason = "no channel needs the circuit any more"
                 circuit.close(CADisconnected(reason, status=ECA_CHANDESTROY))
         channel.monitors = ()
-        channel.changed()
+        self._tell(channel)
 
     def monitor(self, monitor: Monitor) -> None:
         """Subscribe, now and whenever its channel connects."""
@@ -178,7 +178,7 @@ class ClientCore:
         self._openings.clear()
         for channel in channels:
             channel.monitors = ()
-            channel.changed()
+            self._tell(channel)
 
     # ---- what the shell carries
 
@@ -252,8 +252,8 @@ class ClientCore:
     # ---- what circuits tell
 
     def opened(self, channel: Channel) -> None:
-        """A channel is connected."""
-        channel.changed()
+        """A channel is connected, or may do more or less than before."""
+        self._tell(channel)
 
     def refused(self, channel: Channel, circuit: ClientCircuit) -> None:
         """The server has not got the PV, or no longer: look elsewhere."""
@@ -337,7 +337,18 @@ class ClientCore:
         wait = self.identity.spread / 2 if was_connected else RETRY_SECONDS
         self.searches.add(channel.cid, channel.name, due=self.now + wait)
         if was_connected:
-            channel.changed()
+            self._tell(channel)
+
+    def _tell(self, channel: Channel) -> None:
+        """Call those who watch a channel; what they raise harms nobody else."""
+        for tell in tuple(channel.on_change):
+            try:
+                tell(channel)
+            except Exception as error:
+                self.notice(
+                    f"a callback of {channel.name} raised "
+                    f"{type(error).__name__}: {error}"
+                )
 
     def _beacon(self, beacon: Beacon, source: str) -> None:
         """A server is alive, or has just come up."""

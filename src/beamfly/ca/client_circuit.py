@@ -47,7 +47,7 @@ class Owner(Protocol):
     channels: dict[int, Channel]
 
     def opened(self, channel: Channel) -> None:
-        """A channel is connected."""
+        """A channel is connected, or may do more or less than before."""
 
     def refused(self, channel: Channel, circuit: "ClientCircuit") -> None:
         """The server has not got the PV, or no longer."""
@@ -250,7 +250,7 @@ class ClientCircuit(RequestCircuit):
         elif isinstance(message, AccessRights):
             channel = self._owner.channels.get(message.cid)
             if channel is not None and channel.link is not None:
-                channel.changed()
+                self._owner.opened(channel)
         elif isinstance(message, SearchReply):
             self._owner.found(message, self)
         elif isinstance(message, ErrorReply):

@@ -65,8 +65,8 @@ class Inbox:
 
     @property
     def expecting(self) -> bool:
-        """Whether the rest of a large message is to come."""
-        return self._expected > 0
+        """Whether the rest of a message that fills many buffers is to come."""
+        return self._expected > READ_BYTES
 
     @property
     def is_large(self) -> bool:
