@@ -4,9 +4,9 @@
 
 Each server runs in a process of its own with 1000 scalar PVs; the client is
 `beamfly.ca.asyncio.Client` in this one. Rounds are interleaved, medians are printed.
-`posted` counts what a server's own task posts as fast as it can for one second and
-what of it arrives; the C IOC has nothing in it that posts that fast, so its monitors
-are measured by puts alone, as are those of the others.
+`post` is what a server's own task posts as fast as it can for one second; the C IOC has
+nothing in it that posts that fast, so its monitors are measured by puts alone, as are
+those of the others.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+
+import psutil
 
 from beamfly.ca.asyncio import Channel, Client
 from beamfly.ca.config import Config
@@ -78,8 +80,8 @@ PORTS = {"beamfly": 47310, "caproto": 47320, "C IOC": 47330}
 
 
 @contextlib.contextmanager
-def server(name: str, folder: Path) -> Iterator[int]:
-    """A server in a process of its own; gives its port."""
+def server(name: str, folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """A server in a process of its own; gives its port and the process."""
     port = PORTS[name]
     environment = os.environ | {
         "EPICS_CA_SERVER_PORT": str(port),
@@ -111,25 +113,40 @@ def server(name: str, folder: Path) -> Iterator[int]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            yield port
+            yield port, psutil.Process(process.pid)
         finally:
             process.kill()
 
 
-async def timed(work: Callable[[], Awaitable[object]]) -> float:
-    """Seconds that something takes."""
-    start = time.perf_counter()
-    await work()
-    return time.perf_counter() - start
+class Stopwatch:
+    """Microseconds per operation: of the clock, and of the server's CPU."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self.wall: dict[str, float] = {}
+        self.cpu: dict[str, float] = {}
+        self._process = process
+
+    def used(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+    async def time(
+        self, metric: str, work: Callable[[], Awaitable[object]], count: int
+    ) -> None:
+        """Do something that consists of so many operations."""
+        used, start = self.used(), time.perf_counter()
+        await work()
+        self.wall[metric] = (time.perf_counter() - start) / count * 1e6
+        self.cpu[metric] = (self.used() - used) / count * 1e6
 
 
-async def measure(name: str, port: int) -> dict[str, float]:
-    """All figures of one server: microseconds per operation, or updates per second."""
+async def measure(port: int, process: psutil.Process, posts: bool) -> Stopwatch:
+    """All figures of one server."""
     config = Config(
         addresses=(("127.0.0.1", port),), auto_addresses=False, repeater_port=port + 1
     )
     names = [f"pv:{index}" for index in range(COUNT)]
-    found: dict[str, float] = {}
+    watch = Stopwatch(process)
     async with Client(config) as warm:
         await warm.connect(names[0], timeout=20)
     async with Client(config) as client:
@@ -138,31 +155,38 @@ async def measure(name: str, port: int) -> dict[str, float]:
         async def connect() -> None:
             channels.extend(await client.connect_many(names, timeout=20))
 
-        found["connect us/ch"] = await timed(connect) / COUNT * 1e6
-        one = channels[0]
+        await watch.time("connect 1000", connect, COUNT)
+        await operations(watch, client, channels)
+        await monitors(watch, client, channels)
+        if posts:
+            await posted(watch, client)
+    return watch
 
-        async def gets() -> None:
-            for _ in range(1000):
-                await one.get()
 
-        async def waits() -> None:
-            for value in range(300):
-                await one.put(float(value), wait=True)
+async def operations(watch: Stopwatch, client: Client, channels: list[Channel]) -> None:
+    """Reading and writing, one at a time and many at once."""
+    one = channels[0]
 
-        found["get RTT us"] = await timed(gets) / 1000 * 1e6
-        await client.get_many(channels)
-        rounds = [await timed(lambda: client.get_many(channels)) for _ in range(5)]
-        found["get x1000 us"] = min(rounds) / COUNT * 1e6
-        found["put+wait RTT us"] = await timed(waits) / 300 * 1e6
+    async def gets() -> None:
+        for _ in range(1000):
+            await one.get()
 
-        async def many() -> None:
-            await client.put_many(channels, [1.0] * COUNT, wait=True)
+    async def many_gets() -> None:
+        for _ in range(20):
+            await client.get_many(channels)
 
-        found["put+wait x1000 us"] = await timed(many) / COUNT * 1e6
-        found |= await monitors(client, channels)
-        if name != "C IOC":
-            found |= await posted(client)
-    return found
+    async def waits() -> None:
+        for value in range(500):
+            await one.put(float(value), wait=True)
+
+    async def many_waits() -> None:
+        for value in range(5):
+            await client.put_many(channels, [float(value)] * COUNT, wait=True)
+
+    await watch.time("get", gets, 1000)
+    await watch.time("get, 1000 at once", many_gets, 20 * COUNT)
+    await watch.time("put+wait", waits, 500)
+    await watch.time("put+wait, 1000 at once", many_waits, 5 * COUNT)
 
 
 class Counter:
@@ -185,25 +209,24 @@ class Counter:
             await self._reached.wait()
 
 
-async def monitors(client: Client, channels: list[Channel]) -> dict[str, float]:
+async def monitors(watch: Stopwatch, client: Client, channels: list[Channel]) -> None:
     """Puts without waiting, and the updates that they cause."""
     counter = Counter()
     subscriptions = [channel.monitor(counter.note) for channel in channels]
     await counter.reach(COUNT)
-    rounds = 10
+    rounds = 20
 
     async def puts() -> None:
         for value in range(rounds):
             await client.put_many(channels, [float(10 + value)] * COUNT)
             await counter.reach((value + 2) * COUNT)
 
-    seconds = await timed(puts)
+    await watch.time("put to update", puts, rounds * COUNT)
     for subscription in subscriptions:
         subscription.close()
-    return {"put -> update us": seconds / rounds / COUNT * 1e6}
 
 
-async def posted(client: Client) -> dict[str, float]:
+async def posted(watch: Stopwatch, client: Client) -> None:
     """What the server posts by itself in a second, and what of it arrives."""
     names = [f"pv:{index}" for index in range(COUNT)]
     channels = await client.connect_many(names)
@@ -212,44 +235,51 @@ async def posted(client: Client) -> dict[str, float]:
     subscriptions = [channel.monitor(counter.note) for channel in channels]
     await counter.reach(COUNT)
     before, seen = await total.get(), counter.seen
-    start = time.perf_counter()
+    used, start = watch.used(), time.perf_counter()
     await go.put(1, wait=True)
     await asyncio.sleep(1.0)
     await go.put(0, wait=True)
     await asyncio.sleep(0.1)
     seconds = time.perf_counter() - start - 0.1
-    after = await total.get()
+    used = watch.used() - used
+    posts = (await total.get()) - before
+    arrived = counter.seen - seen
     for subscription in subscriptions:
         subscription.close()
-    return {
-        "posted /s": (after - before) / seconds,
-        "delivered /s": (counter.seen - seen) / seconds,
-    }
+    watch.wall["post"] = seconds / posts * 1e6
+    watch.wall["of that arrived, %"] = 100 * arrived / posts
+    watch.cpu["post"] = used / posts * 1e6
+
+
+def show(title: str, names: list[str], tables: list[list[dict[str, float]]]) -> None:
+    """Print medians, one column per server."""
+    print(f"{title:24}", *(f"{name:>10}" for name in names))
+    for metric in tables[0][0]:
+        cells = [
+            f"{statistics.median(row[metric] for row in rows):10.2f}"
+            if metric in rows[0]
+            else f"{'-':>10}"
+            for rows in tables
+        ]
+        print(f"{metric:24}", *cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="")
     rounds = parser.parse_args().rounds
-    only = parser.parse_args().only
-    results: dict[str, list[dict[str, float]]] = {
-        name: [] for name in PORTS if only in name
-    }
+    results: dict[str, list[Stopwatch]] = {name: [] for name in PORTS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
-            for name, rows in results.items():
-                with server(name, Path(folder)) as port:
-                    rows.append(asyncio.run(measure(name, port)))
-    print(f"{'median of ' + str(rounds):20}", *(f"{name:>12}" for name in results))
-    for metric in results[next(iter(results))][0]:
-        cells = [
-            f"{statistics.median(row[metric] for row in rows):12.2f}"
-            if metric in rows[0]
-            else f"{'-':>12}"
-            for rows in results.values()
-        ]
-        print(f"{metric:20}", *cells)
+            for name, watches in results.items():
+                with server(name, Path(folder)) as (port, process):
+                    posts = name != "C IOC"
+                    watches.append(asyncio.run(measure(port, process, posts)))
+    names = [*results]
+    walls = [[watch.wall for watch in rows] for rows in results.values()]
+    cpus = [[watch.cpu for watch in rows] for rows in results.values()]
+    show("wall, us", names, walls)
+    show("CPU of the server, us", names, cpus)
 
 
 if __name__ == "__main__":

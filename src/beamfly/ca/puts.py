@@ -14,8 +14,8 @@ A PV's `on_put` is called with a `Put` before anything changes. It may
         motor.start(put.value, done=put.finish)
         put.hold()
 
-Puts to one PV may overlap while a hook takes its time; a second put on a moving motor
-has to get through.
+All of it belongs to the thread that serves the PV. Puts to one PV may overlap while a
+hook takes its time; a second put on a moving motor has to get through.
 """
 
 from collections.abc import Awaitable, Callable

@@ -121,7 +121,9 @@ class ServerCore:
     def rights(self, who: Peer, name: str, pv: PV) -> Access:
         """What a client may do with a PV."""
         rights = FULL if self._access is None else Access(self._access(who, name))
-        return rights if pv.writable else rights & ~Access.WRITE
+        if pv.writable or rights is Access.READ:
+            return rights
+        return rights & ~Access.WRITE
 
     def wants(self, circuit: ServerCircuit) -> None:
         """A circuit has something to send."""

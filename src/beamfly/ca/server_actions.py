@@ -11,8 +11,6 @@ from beamfly.ca.dbr import Dbr, layout, padded
 from beamfly.ca.header import EXTENDED_MINOR, LARGE, Header, shape
 from beamfly.ca.message import Command, Message
 from beamfly.ca.messages import (
-    AccessRights,
-    ChannelCreated,
     ClearChannel,
     ClientName,
     CreateChannel,
@@ -106,9 +104,7 @@ def create(circuit: "ServerCircuit", message: CreateChannel) -> None:
         return
     sid = circuit.next_sid()
     rights = int(circuit.host.rights(circuit.who, message.name, pv))
-    circuit.served[sid] = Served(message.name, pv, message.cid, sid, rights)
-    circuit.send(AccessRights(message.cid, rights))
-    circuit.send(ChannelCreated(message.cid, sid, pv.type, pv.length))
+    circuit.opened(Served(message.name, pv, message.cid, sid, rights))
 
 
 def clear(circuit: "ServerCircuit", message: ClearChannel) -> None:

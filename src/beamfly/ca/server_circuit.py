@@ -6,6 +6,7 @@ the client reads too slowly, its requests wait (`held`) and updates are merged;
 `drained` goes on once the socket has taken everything.
 """
 
+import struct
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,16 +14,17 @@ from beamfly.ca.access import Peer
 from beamfly.ca.answers import HEAD, Answer, empty
 from beamfly.ca.circuit import Circuit
 from beamfly.ca.database import Database
-from beamfly.ca.header import EXTENDED_MINOR, Header
+from beamfly.ca.header import EXTENDED_MINOR, LARGE, Header
 from beamfly.ca.message import Access, Command, Message, Sender
 from beamfly.ca.messages import (
     AccessRights,
+    ChannelCreated,
     ErrorReply,
     ServerDisconnect,
     WriteNotifyReply,
 )
 from beamfly.ca.pv import PV
-from beamfly.ca.rules import CircuitState
+from beamfly.ca.rules import ChannelState, CircuitState
 from beamfly.ca.served import HIGH_WATER, SEPARATE, Served
 from beamfly.ca.server_actions import ACTIONS
 from beamfly.ca.status import ECA_DISCONN, ECA_INTERNAL, ECA_TOLARGE
@@ -34,6 +36,7 @@ _ON_SID = frozenset(
     {Command.READ_NOTIFY, Command.READ, Command.WRITE, Command.WRITE_NOTIFY}
     | {Command.EVENT_ADD, Command.EVENT_CANCEL, Command.CLEAR_CHANNEL}
 )
+_OPENED = struct.Struct(">HHHHIIHHHHII")
 _UPDATE = Command.EVENT_ADD << 48
 _REMEMBERED = 10_000
 """Most numbers of removed channels that are kept."""
@@ -207,6 +210,29 @@ class ServerCircuit(Circuit):
         """A number for a new channel."""
         self._last_sid += 1
         return self._last_sid
+
+    def opened(self, channel: Served) -> None:
+        """Tell the client of a channel that it asked for just now.
+
+        The same as sending AccessRights and ChannelCreated, which always come in this
+        order, without the checks that a client needs and without two encodings.
+        """
+        pv, ledger = channel.pv, self.ledger
+        self.served[channel.sid] = channel
+        if pv.length >= LARGE:
+            self.send(AccessRights(channel.cid, channel.rights))
+            self.send(ChannelCreated(channel.cid, channel.sid, pv.type, pv.length))
+            return
+        link = ledger.channels[channel.cid]
+        link.state, link.rights = ChannelState.OPEN, channel.rights
+        link.sid, link.type, link.count = channel.sid, pv.type, pv.length
+        ledger.by_sid[channel.sid] = link
+        self.outbox.add(
+            _OPENED.pack(
+                *(Command.ACCESS_RIGHTS, 0, 0, 0, channel.cid, channel.rights),
+                *(Command.CREATE_CHAN, 0, pv.type, pv.length, channel.cid, channel.sid),
+            )
+        )
 
     def drop(self, channel: Served) -> None:
         """A channel is closed."""

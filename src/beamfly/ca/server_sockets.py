@@ -39,16 +39,17 @@ def open_sockets(interfaces: tuple[str, ...], port: int) -> Sockets:
     """Listen on interfaces; CAError if that cannot be.
 
     Args:
-        interfaces: IPv4 addresses; 0.0.0.0 for all.
+        interfaces: IPv4 addresses or host names; 0.0.0.0 for all.
         port: Of both TCP and UDP. 0: one that is free.
     """
     found = Sockets()
     try:
-        for host in interfaces:
+        hosts = [socket.gethostbyname(name) for name in interfaces]
+        for host in hosts:
             sock = _listen(host, found.port or port, fallback=not found.port)
             found.tcp.append(sock)
             found.port = sock.getsockname()[1]
-        for host in interfaces:
+        for host in hosts:
             found.udp += _searches(host, port or found.port)
     except OSError as error:
         found.close()

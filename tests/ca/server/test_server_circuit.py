@@ -119,6 +119,21 @@ def test_native_types() -> None:
     assert counts == {"d": 1, "l": 1, "e": 1, "s": 1, "w": 10, "c": 20, "ro": 1}
 
 
+def test_channel_of_a_large_array() -> None:
+    link = Link(make_core({"big": PV(length=100_000, type="double")}))
+    created = link.open("big")
+    assert (created.type, created.count) == (6, 100_000)
+    far, near = link.far.ledger.by_sid[1], link.near.ledger.by_sid[1]
+    assert (far.state, far.rights) == (near.state, near.rights)
+
+
+def test_both_ends_agree_on_an_open_channel() -> None:
+    link = make_link()
+    link.open("d")
+    assert link.far.ledger.channels == link.near.ledger.channels
+    assert link.far.ledger.by_sid == link.near.ledger.by_sid
+
+
 def test_unknown_name() -> None:
     assert make_link().say(CreateChannel("nope", 1)) == [CreateFailed(1)]
 
