@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from beamfly.scan.command import (
     ARGUMENTS,
@@ -162,10 +162,10 @@ class Script(XmlCommand, tag="script"):
         errhandler: str | None = None,
         errHandler: str | None = None,  # noqa: N803
     ):
-        single = args[0] if len(args) == 1 else None
-        listed = isinstance(single, (list, tuple))
         self.path = script
-        self.arguments = list(single if listed else args)  # pyright: ignore
+        self.arguments = list(args)
+        if len(args) == 1 and isinstance(args[0], (list, tuple)):
+            self.arguments = list(cast(Iterable[Any], args[0]))
         self.errhandler = errhandler or errHandler
 
     def __repr__(self) -> str:

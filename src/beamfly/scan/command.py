@@ -54,7 +54,8 @@ def _set_value_text(value: Any, dialect: str) -> str:
     if isinstance(value, bool):
         return number_text(int(value), dialect)
     if isinstance(value, (list, tuple)):
-        return quoted_value_text(str(list(value)), dialect)  # pyright: ignore
+        items = list(cast(Iterable[Any], value))
+        return quoted_value_text(str(items), dialect)
     return quoted_value_text(value, dialect)
 
 
@@ -120,7 +121,9 @@ def plain_value(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Number):
         return plain_number(value, "a value")
-    return list(value) if isinstance(value, Iterable) else str(value)  # pyright: ignore
+    if isinstance(value, Iterable):
+        return list(cast(Iterable[Any], value))
+    return str(value)
 
 
 def device_name(device: Any) -> str:

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from beamfly.errors import BadValue
 from beamfly.scan.command import (
@@ -57,7 +57,7 @@ def flat(*commands: Any) -> list[Command]:
         elif command is None:
             continue
         elif isinstance(command, Iterable) and not isinstance(command, (str, bytes)):
-            found.extend(flat(*command))  # pyright: ignore
+            found.extend(flat(*cast(Iterable[Any], command)))
         else:
             raise BadValue(f"A scan is made of commands, and {command!r} is none")
     return found

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from beamfly.errors import BadValue
 from beamfly.scan.channels import Channel, Reading, ReadingValue
@@ -130,7 +130,9 @@ def _array(value: Any) -> ReadingValue:
     """An array out of a list, `[1, 2]` in a text, or a single value."""
     if isinstance(value, str) and value.strip()[:1] == "[":
         return [_number_or_text(x.strip()) for x in value.strip(" []").split(",") if x]
-    return list(value) if isinstance(value, (list, tuple)) else [value]  # pyright: ignore
+    if isinstance(value, (list, tuple)):
+        return list(cast(Sequence[Any], value))
+    return [value]
 
 
 Rule = Callable[[int], ReadingValue]
