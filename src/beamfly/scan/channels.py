@@ -1,8 +1,9 @@
 """What the scan engine needs of devices, and nothing more.
 
 The engine is handed `Channels` and opens a `Channel` per PV. Local variables and
-simulated PVs are in `local`; PVs of the control system are joined elsewhere. All calls
-and callbacks happen in one thread.
+simulated PVs are in `local`; PVs of the control system are joined elsewhere, and have
+to pass the tests of `tests/scan/channel_contract.py`. All calls and callbacks happen in
+one thread; callbacks may come at once, from within the call.
 """
 
 from collections.abc import Callable, Mapping, Sequence

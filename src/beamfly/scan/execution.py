@@ -122,6 +122,8 @@ class Execution(DeviceAccess):
                 if outcome is Outcome.ABORT:
                     raise
                 if outcome is Outcome.CONTINUE:
+                    # a container has counted what it did, the rest is never done
+                    self.performed += 0 if step.body else step.units
                     return
             finally:
                 self.active.remove(active)

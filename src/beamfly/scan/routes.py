@@ -70,6 +70,7 @@ class Routes:
         parts = [unquote(part) for part in request.path.split("/")[1:]]
         methods = {
             "GET": lambda: self._get(request, parts),
+            "HEAD": lambda: self._get(request, parts),
             "PUT": lambda: self._put(request, parts, now),
             "DELETE": lambda: self._delete(parts),
         }
@@ -83,7 +84,7 @@ class Routes:
         except Refused as refused:
             answer = self._refuse(request, refused.status, str(refused))
         except BeamflyError as error:
-            get = request.method == "GET"
+            get = request.method in ("GET", "HEAD")
             status = SERVER_ERROR if get else BAD_REQUEST
             answer = self._refuse(request, status, str(error))
         reply(answer)
