@@ -23,7 +23,13 @@ from beamfly.ca.messages import (
 from beamfly.ca.pending import Bulk
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
-from beamfly.errors import BadValue, CADisconnected, CARefused, CATimeout
+from beamfly.errors import (
+    BadValue,
+    CADisconnected,
+    CARefused,
+    CATimeout,
+    RemoteProtocolError,
+)
 
 from .rig import Ask, Pv, Rig, Server, watch
 
@@ -471,6 +477,40 @@ def test_a_long_run_equals_single_updates() -> None:
     assert [row[0] for row in seen[1:]] == [float(n) for n in range(500)]
     assert [row[1] for row in seen[1:]] == [STAMP + (n - 1) * 10**9 for n in range(500)]
     assert all(row[2:] == (2, 3) for row in seen)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_server_may_send_garbage(data: st.DataObject) -> None:
+    rig = Rig(server())
+    names = ["d", "s", "e", "wave"]
+    for name in names:
+        watch(rig, rig.connect(name))
+    (circuit, (here, end)) = next(iter(rig.links.items()))
+    asks = []
+    for name in names:
+        channel = rig.connect(name)
+        for family in (Family.PLAIN, Family.TIME, Family.CTRL):
+            asks.append(Ask(channel))
+            code = Dbr(channel.native_type + 7 * family)
+            if code != Dbr.CTRL_STRING:
+                circuit.read(channel, code, 0, asks[-1])
+    for piece in circuit.output():
+        end.receive(piece, 0.0)
+    here.serve(end)
+    stream = bytearray(b"".join(end.output()))
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(stream) - 1))
+        stream[at] = data.draw(st.integers(0, 255))
+    stream += data.draw(st.binary(max_size=64))
+    try:
+        circuit.receive(bytes(stream), 0.0)
+    except RemoteProtocolError:
+        assert circuit.state is CircuitState.CLOSED
+    circuit.close(CADisconnected("the end"))
+    # whatever arrived, nobody is told twice
+    assert all(ask.times <= 1 for ask in asks)
+    assert not circuit.pending
 
 
 # ---- search

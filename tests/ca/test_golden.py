@@ -15,7 +15,8 @@ import pytest
 
 from beamfly import ca
 from beamfly.ca import blocking
-from beamfly.ca.asyncio import Client
+from beamfly.ca.asyncio import Client, Reading
+from beamfly.ca.asyncio_channel import FutureRequest
 from beamfly.ca.circuit import Circuit
 from beamfly.ca.dbr import Dbr, Family, layout
 from beamfly.ca.messages import ReadNotify, ReadNotifyReply
@@ -237,3 +238,11 @@ def test_blocking_comes_back_after_a_cut(loopback: Loopback) -> None:
         assert client.run(10, until=lambda: not channel.connected)
         assert client.run(10, until=lambda: channel.connected)
         assert channel.get() == 7.25
+
+
+async def test_an_answer_of_another_type_than_asked_is_an_error() -> None:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    rig = Rig(server())
+    channel = rig.connect("T:ao")
+    FutureRequest(channel, math.inf, future, Reading).on_value(1.5)
+    assert isinstance(future.exception(), TypeError)

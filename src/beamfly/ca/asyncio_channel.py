@@ -53,10 +53,14 @@ class FutureRequest(Request):
         future = self._future
         if future.done():
             return
-        if self._make is not None:
-            future.set_result(self._make(*reading))
-        else:
+        if self._make is None:
             future.set_result(reading[0] if reading else None)
+            return
+        try:
+            future.set_result(self._make(*reading))
+        except Exception as error:
+            # such as an answer of another type than was asked for
+            future.set_exception(error)
 
     def on_error(self, error: Exception) -> None:
         """The error is raised where the future is awaited."""

@@ -53,6 +53,9 @@ class Reading(NamedTuple):
 
 def reading(code: int, count: int, payload: memoryview) -> tuple[Any, ...]:
     """Arguments for a callback; RemoteProtocolError if the payload is too short."""
+    if code > Dbr.CLASS_NAME:
+        msg = f"the peer sent DBR type {code}, which there is not; it was not decoded"
+        raise RemoteProtocolError(msg)
     row = layout(code)
     if code == Dbr.CLASS_NAME:
         # one name, whatever the count: C servers fill the rest with garbage
