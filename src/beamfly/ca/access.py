@@ -5,7 +5,8 @@
         Rule("BL:*", users=("operator",), hosts=("console?",)),
     )
 
-The last rule that fits decides; without any, everything is allowed. A server takes any
+The last rule that fits decides; without any, everything is allowed. Names are those of
+records: a rule for BL:M1 is one for BL:M1.VELO, too. A server takes any
 callable with the same signature instead. User and host are what the client claims;
 `address` is where its connection comes from.
 """

@@ -86,6 +86,10 @@ class Database:
         """What was given under a name; KeyError if nothing was."""
         return self._items[name]
 
+    def record_of(self, name: str) -> str:
+        """The name under which a PV was given that is found under another one."""
+        return name if name in self._items else name.rpartition(".")[0]
+
     def has(self, name: str) -> bool:
         """Whether there is such a PV or field; makes nothing."""
         if name in self._items:

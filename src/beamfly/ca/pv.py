@@ -98,7 +98,7 @@ class PV:
                 text make an array of CHAR that clients may put text to.
             length: Most elements of an array; 1 is a scalar. None: as many as value.
             size: Bytes of a text; more than 40 can be had as `<name>.VAL$`.
-            writable: Whether clients may put at all.
+            writable: Whether clients may put at all, to fields such as HIHI included.
             on_put: Asked for every put, see `beamfly.ca.puts`.
             record: Record type, as RTYP says; None takes the one that fits.
             properties: Fields of `Properties`, such as units and hihi.

@@ -2,8 +2,8 @@
 
 `has_field` says whether a PV has one; `field` gives it as a PV of its own, made when
 somebody asks for it and kept up to date from then on. A put to it changes the PV it
-belongs to. A `$` behind the name of a text field gives it as characters, for texts
-beyond 39 bytes: `<name>.DESC$`, `<name>.VAL$`.
+belongs to, if that is writable. A `$` behind the name of a text field gives it as
+characters, for texts beyond 39 bytes: `<name>.DESC$`, `<name>.VAL$`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -203,7 +203,7 @@ def _make(pv: PV, name: str, row: Field) -> PV:
         row.read(pv, name),
         type=base,
         size=row.size,
-        writable=row.write is not None,
+        writable=row.write is not None and pv.writable,
         record=pv.record_type,
         length=1,
     )

@@ -64,7 +64,8 @@ class ServerCore:
             pvs: Name -> PV, RecordGroup, or a first value to make a PV of.
             clock: Nanoseconds since 1970, for time stamps.
             now: Seconds of any clock that never goes back.
-            access: What clients may do; None: everything.
+            access: What clients may do, by name of the PV or record, without field;
+                None: everything.
             largest: Most bytes of a payload; None: as the largest PV needs.
             beacon_period: Most seconds between beacons.
         """
@@ -120,7 +121,10 @@ class ServerCore:
 
     def rights(self, who: Peer, name: str, pv: PV) -> Access:
         """What a client may do with a PV."""
-        rights = FULL if self._access is None else Access(self._access(who, name))
+        rights = FULL
+        if self._access is not None:
+            # who must not write a PV must not write it by the name of a field either
+            rights = Access(self._access(who, self.database.record_of(name)))
         if pv.writable or rights is Access.READ:
             return rights
         return rights & ~Access.WRITE

@@ -126,8 +126,9 @@ class Server:
             port: TCP and UDP port; None: that of the settings; 0: one that is free.
             interfaces: IPv4 addresses to listen on, ("0.0.0.0",) for all. None: those
                 of the settings (EPICS_CAS_INTF_ADDR_LIST), and without any 127.0.0.1.
-            access: Called with a `Peer` and a PV's name, answers with Access; None:
-                everybody may do everything. See `beamfly.ca.access.AccessRules`.
+            access: Called with a `Peer` and the name of a PV or record, without field;
+                answers with Access. None: everybody may do everything. See
+                `beamfly.ca.access.AccessRules`.
             clock: Nanoseconds since 1970, for time stamps.
 
         Raises:
@@ -165,6 +166,10 @@ class Server:
     def __getitem__(self, name: str) -> PV:
         """A PV or field by its name; KeyError if there is none."""
         return self.core.database[name]
+
+    def update_access(self) -> None:
+        """What `access` answers may have changed: tell the clients."""
+        self.core.update_access()
 
     def add(self, name: str, item: Any) -> None:
         """Serve one more PV or RecordGroup; BadValue if the name is taken."""

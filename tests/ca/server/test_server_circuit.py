@@ -513,6 +513,17 @@ def test_access_rules() -> None:
     assert AccessRules()(peer, "x") == full
 
 
+def test_no_way_around_the_rules_by_a_field() -> None:
+    pvs = make_pvs() | {"d.dotted": PV("own", size=80)}
+    rules = AccessRules(Rule(), Rule("d", rights=Access.READ), Rule("s", rights=0))  # pyright: ignore
+    link = Link(make_core(pvs, access=rules))
+    for name in ("d", "d.VAL", "d.", "d.HIHI", "ro.HIHI", "ro.VAL"):
+        assert link.put_text(name, "1") == 376
+    assert link.read("s.VAL$", Dbr.CHAR)[0] == 368
+    assert link.read("s.SEVR", Dbr.ENUM)[0] == 368
+    assert link.put_text("d.dotted", "1") == 1
+
+
 def test_names_that_come_late_change_rights() -> None:
     core = make_core(make_pvs(), access=AccessRules(Rule(hosts=("good",))))
     core._access = AccessRules(Rule(rights=Access.READ), Rule(hosts=("good",)))

@@ -121,6 +121,19 @@ async def test_thousand_pvs_connect() -> None:
             assert list(values) == [1.0] * 1000
 
 
+async def test_clients_that_come_and_go_leave_nothing(server: Server) -> None:
+    for _ in range(20):
+        async with client_of(server) as client:
+            channel = await client.connect("d")
+            channel.monitor(lambda *reading: None)
+            await channel.get()
+    async with asyncio.timeout(5):
+        while server.core.circuits:
+            await asyncio.sleep(0)
+    assert not server["d"].listeners
+    assert not server._wires
+
+
 async def test_second_server_takes_another_port() -> None:
     async with make_server({"a": 1.0}) as first:
         second = Server({"b": 2.0}, config=QUIET, port=first.port)
