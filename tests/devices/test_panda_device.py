@@ -371,19 +371,29 @@ async def test_tolerated_loss_ends_without_an_error(panda, hand):
     assert "4 of 10 frames" in str(panda.report)
 
 
-async def test_a_framing_error_is_told_in_the_panda_s_words(panda, hand, sim):
+@pytest.mark.parametrize(
+    "reason",
+    [
+        EndReason.DRIVER_DATA_OVERRUN,
+        EndReason.DATA_OVERRUN,
+        EndReason.FRAMING_ERROR,
+        EndReason.DMA_DATA_ERROR,
+        EndReason.UNEXPECTED,
+    ],
+)
+async def test_a_bad_end_is_told_in_the_panda_s_words(panda, hand, sim, reason):
     await panda.stage()
     await panda.prepare(TriggerInfo(trigger="EXTERNAL_LEVEL", number_of_events=10))
     await panda.kickoff()
     completing = panda.complete()
     await pulse(hand, 3)
-    sim.run(lambda: (sim.core.ring.finish(EndReason.DRIVER_DATA_OVERRUN), sim.wake()))
-    with pytest.raises(
-        CaptureError, match="Driver data overrun; 3 rows of it are kept"
-    ):
+    await rows(panda, 3)
+    sim.run(lambda: (sim.core.ring.finish(reason), sim.wake()))
+    with pytest.raises(CaptureError, match=f"{reason.value}.*3 rows of it are kept"):
         await completing
     await panda.unstage()
-    assert panda.report.last.end_reason == "Driver data overrun"
+    assert panda.report.last.end_reason == reason.value
+    assert panda.report.last.lost == 7
 
 
 async def test_mock_mode_goes_through_the_motions(tmp_path):

@@ -148,3 +148,20 @@ async def test_a_bit_that_went_there_and_back_is_not_overlooked(sim, own_blocks)
     await until(lambda: len(seen) >= 3)
     assert seen == [False, True, False]
     bit.clear_sub(bit._cache._listeners.copy().pop())
+
+
+async def test_monitors_go_on_after_connecting_again(sim, own_blocks):
+    width = own_blocks.pulse[1].width
+    seen = []
+
+    def listen(reading):
+        seen.append(reading[width.name])
+
+    width.subscribe_reading(listen)
+    await until(lambda: seen)
+    await own_blocks.link.close()
+    await own_blocks.connect(force_reconnect=True)
+    await width.set(0.125)
+    await until(lambda: seen[-1]["value"] == 0.125)
+    assert seen[-1]["alarm_severity"] == 0
+    width.clear_sub(listen)

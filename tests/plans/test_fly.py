@@ -162,7 +162,8 @@ def test_internal_triggers_need_no_wiring(RE, panda, hand, docs):
     RE(fly(panda, num=3, livetime=0.01, deadtime=0.01, trigger="internal"))
     assert docs.rows == 3
     times = docs.read("panda-PCAP-TS_TRIG-Value")
-    assert all(0.015 < b - a < 0.5 for a, b in itertools.pairwise(times))
+    # no two are closer than a live time, however busy this computer is
+    assert all(b - a > 0.0099 for a, b in itertools.pairwise(times))
     assert before == {f: hand.get(f"PCAP.{f}") for f in before}
 
 
@@ -201,7 +202,7 @@ def test_step_scans_can_expose(RE, panda, hand, docs):
     RE(staged())
     gates = docs.read("panda-PCAP-GATE_DURATION-Value")
     assert len(gates) == 2
-    assert all(0.04 < gate < 0.5 for gate in gates)
+    assert all(gate > 0.0499 for gate in gates)
 
 
 def test_a_sequencer_flies_by_ophyds_own_logic(RE, panda, hand, docs):
