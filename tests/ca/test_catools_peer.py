@@ -399,6 +399,39 @@ def test_every_loop_has_connections_of_its_own_and_leaves_nothing() -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_loop_that_was_closed_without_warning_can_be_purged() -> None:
+    seen: list[Any] = []
+
+    async def main() -> Any:
+        seen.append(camonitor("T:ao", seen.append))
+        return await caget("T:ao")
+
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(main()) is not None
+    loop.close()
+    purge_channel_caches()
+    assert seen[0].state == seen[0].CLOSED
+    del loop
+    gc.collect()
+
+
+def test_purge_from_another_thread() -> None:
+    states: list[int] = []
+
+    async def main() -> None:
+        subscription = camonitor("T:ao", lambda value: None)
+        await caget("T:ao")
+        await asyncio.to_thread(purge_channel_caches)
+        await until(lambda: subscription.state == subscription.CLOSED)
+        states.append(subscription.state)
+        assert await caget("T:ao") is not None
+
+    asyncio.run(main())
+    assert states == [2]
+
+
 def test_run_is_deprecated() -> None:
     async def main() -> Any:
         return await caget("T:ao")

@@ -201,6 +201,11 @@ class Client:
         if self.closed:
             return
         self.closed = True
+        if self.loop.is_closed():
+            # nobody can be told any more; the sockets of transports close by themselves
+            self._socket.close()
+            self._wires.clear()
+            return
         self.core.close()
         self.loop.remove_reader(self._socket.fileno())
         self._socket.close()

@@ -136,6 +136,31 @@ def _get(
 # ---- caput
 
 
+@overload
+async def caput(
+    pv: str,
+    value: Any,
+    datatype: names.Datatype = ...,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> CANothing: ...
+
+
+@overload
+async def caput(
+    pv: Pvs,
+    value: Any,
+    repeat_value: bool = ...,
+    datatype: names.Datatype = ...,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> list[CANothing]: ...
+
+
 async def caput(
     pv: str | Pvs,
     value: Any = None,

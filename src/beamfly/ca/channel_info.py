@@ -1,6 +1,6 @@
 """connect and cainfo as coroutines, and what is known of channels."""
 
-from typing import Any
+from typing import Any, overload
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.channel import ConnectionState
@@ -49,6 +49,26 @@ class CAInfo:
         )
 
 
+@overload
+async def connect(
+    pv: str,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> CANothing: ...
+
+
+@overload
+async def connect(
+    pv: Pvs,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> list[CANothing]: ...
+
+
 async def connect(
     pv: str | Pvs,
     wait: bool = True,
@@ -75,6 +95,26 @@ async def connect(
         return CANothing(name)
 
     return await operate(pv, start, timeout, throw, connect=wait)
+
+
+@overload
+async def cainfo(
+    pv: str,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> CAInfo: ...
+
+
+@overload
+async def cainfo(
+    pv: Pvs,
+    wait: bool = ...,
+    *,
+    timeout: names.Timeout = ...,
+    throw: bool = ...,
+) -> list[CAInfo]: ...
 
 
 async def cainfo(

@@ -101,13 +101,13 @@ class Subscription:
             self.channel.core.on_change.remove(self._changed)
         if self._timer is not None:
             self._timer.cancel()
+        if self._loop.is_closed():
+            return
         self._client.core.cancel(self._monitor)
         if not self._client.closed:
             self._client.flush(self.channel.core)
-        task = self._task
-        if task is not None and not self._loop.is_closed():
-            if task is not _current_task():
-                task.cancel()
+        if self._task is not None and self._task is not _current_task():
+            self._task.cancel()
 
     def _choose(self, channel: Channel) -> tuple[int, int]:
         """The channel has connected: what to ask for."""
