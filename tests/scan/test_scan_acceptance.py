@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rig import FakeIOC
+from scan_rig import FakeIOC
 
 import beamfly.scan
 from beamfly.scan.config import ScanConfig

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from channel_contract import ChannelContract
-from rig import START, FakeIOC
+from scan_channel_contract import ChannelContract
+from scan_rig import START, FakeIOC
 
 from beamfly.errors import BadValue
 from beamfly.scan.channels import Channels, ChannelTable, NoChannels

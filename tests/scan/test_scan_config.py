@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording import GOLDEN
+from scan_recording import GOLDEN
 
 from beamfly.errors import BadValue
 from beamfly.scan.config import read_config

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording import GOLDEN
-from rig import Rig
+from scan_recording import GOLDEN
+from scan_rig import Rig
 
 from beamfly.errors import BadValue
 from beamfly.scan.channels import Reading

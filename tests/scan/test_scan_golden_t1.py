@@ -3,8 +3,8 @@
 import re
 import xml.etree.ElementTree as ET
 
-from recording import recorded
-from rig import Rig
+from scan_recording import recorded
+from scan_rig import Rig
 
 PATCH = "<patch><address>0</address><property>value</property><value>1</value></patch>"
 BODIES = [

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from recording import normal, section
-from rig import Rig
+from scan_recording import normal, section
+from scan_rig import Rig
 
 from beamfly.scan.config import ScanConfig
 

@@ -3,8 +3,8 @@
 import ast
 
 import pytest
-from recording import section
-from rig import Rig
+from scan_recording import section
+from scan_rig import Rig
 
 
 def wait_for(device, value, comparison=None, tolerance=None, timeout=None) -> str:

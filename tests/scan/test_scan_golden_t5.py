@@ -4,8 +4,8 @@ import ast
 from datetime import datetime
 
 import pytest
-from recording import documents, normal, runtimes, section
-from rig import Rig
+from scan_recording import documents, normal, runtimes, section
+from scan_rig import Rig
 
 STATE = ("state", "address", "command", "performed_work_units", "total_work_units",
          "runtime", "error")  # fmt: skip

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from recording import GOLDEN, recorded
-from rig import Rig
+from scan_recording import GOLDEN, recorded
+from scan_rig import Rig
 
 from beamfly.scan.call import HttpReply
 from beamfly.scan.config import ScanConfig, read_config

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recording import recorded
+from scan_recording import recorded
 
 from beamfly.errors import ScanAborted, ScanFailed, ScanServerError, UnknownScan
 from beamfly.scan import AsyncScanClient, Delay, ScanClient

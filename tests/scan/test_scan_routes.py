@@ -7,7 +7,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rig import Rig
+from scan_rig import Rig
 
 from beamfly.errors import ScanServerDisconnected
 from beamfly.scan import AsyncScanClient, Delay, Log, Script, Wait

@@ -52,7 +52,12 @@ def parse_double(text: str) -> float:
     text = text.strip()
     if not _JAVA_DOUBLE.fullmatch(text):
         raise BadValue(f"For input string: {text!r}: a number is needed")
-    return float(text.rstrip("fFdD") if not text.endswith("Infinity") else text)
+    return _float(text)
+
+
+def _float(text: str) -> float:
+    """A text that is a number for Java."""
+    return float(text[:-1] if text[-1] in "fFdD" else text)
 
 
 def parse_value(text: str) -> float | str:
@@ -66,9 +71,7 @@ def parse_value(text: str) -> float | str:
         return 0.0
     if text.startswith('"'):
         return text[1:-1] if text.endswith('"') and len(text) > 1 else text[1:]
-    if _JAVA_DOUBLE.fullmatch(text):
-        return parse_double(text)
-    return text
+    return _float(text) if _JAVA_DOUBLE.fullmatch(text) else text
 
 
 def scalar_text(value: Scalar) -> str:

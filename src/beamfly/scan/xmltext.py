@@ -13,10 +13,9 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, fields
-from functools import cache
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, cast
 
 from beamfly.errors import BadValue
 from beamfly.scan.values import java_double, parse_double, printable
@@ -176,6 +175,11 @@ class Child:
     server: Callable[[Any], bool] = _always
     """Whether a server writes it, asked of the command."""
 
+    @cached_property
+    def blank_is_missing(self) -> bool:
+        """Whether an empty child means the same as none."""
+        return self.kind in (NUMBER, FLAG) or self.missing is None
+
 
 def given(name: str) -> Callable[[Any], bool]:
     """A rule: write the child if that field of the command is neither empty nor 0."""
@@ -216,14 +220,16 @@ def fields_of(kind: Any, element: ET.Element) -> dict[str, Any]:
         BadValue: a required child is missing, or a text makes no sense.
     """
     values: dict[str, Any] = {}
+    # the first of several children of the same tag counts
+    present = {item.tag: item for item in reversed(element)}
     for name, entry in children_of(kind).items():
-        found = element.find(entry.tag)
-        if found is None and entry.required:
-            raise BadValue(f"Missing '{entry.tag}' in <{element.tag}>")
-        blank = found is None or (not len(found) and not (found.text or "").strip())
-        unsaid = entry.kind in (NUMBER, FLAG) or entry.missing is None
-        if found is None or (blank and unsaid):
-            values[name] = copy(entry.missing)
+        found = present.get(entry.tag)
+        if found is None:
+            if entry.required:
+                raise BadValue(f"Missing '{entry.tag}' in <{element.tag}>")
+            values[name] = _missing(entry)
+        elif entry.blank_is_missing and not len(found) and _blank(found.text):
+            values[name] = _missing(entry)
         else:
             try:
                 values[name] = entry.kind.read(found)
@@ -231,3 +237,12 @@ def fields_of(kind: Any, element: ET.Element) -> dict[str, Any]:
                 msg = f"<{element.tag}> has a bad '{entry.tag}': {error}"
                 raise BadValue(msg) from None
     return values
+
+
+def _blank(text: str | None) -> bool:
+    return not text or text.isspace()
+
+
+def _missing(entry: Child) -> Any:
+    missing: Any = entry.missing
+    return list(cast(list[Any], missing)) if isinstance(missing, list) else missing
