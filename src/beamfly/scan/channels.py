@@ -2,8 +2,8 @@
 
 The engine is handed `Channels` and opens a `Channel` per PV. Local variables and
 simulated PVs are in `local`; PVs of the control system are joined elsewhere, and have
-to pass the tests of `tests/scan/scan_channel_contract.py`. All calls and callbacks happen in
-one thread; callbacks may come at once, from within the call.
+to pass the tests of `tests/scan/scan_channel_contract.py`. All calls and callbacks
+happen in one thread; callbacks may come at once, from within the call.
 """
 
 from collections.abc import Callable, Mapping, Sequence
