@@ -7,14 +7,21 @@ hysteresis. `worst` picks between two alarms.
 from enum import IntEnum
 from typing import NamedTuple, Self
 
+from beamfly.errors import BadValue
+
 
 class _Menu(IntEnum):
     """A menu of EPICS: read it from its number, its name, or itself."""
 
     @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        """Names are understood as well as numbers."""
-        return cls.__members__.get(value.upper()) if isinstance(value, str) else None
+    def _missing_(cls, value: object) -> Self:
+        """Names are understood as well as numbers; BadValue for anything else."""
+        found = cls.__members__.get(value.upper()) if isinstance(value, str) else None
+        if found is None:
+            words = ", ".join(cls.__members__)
+            msg = f"{value!r} is none of {words}; nothing was changed"
+            raise BadValue(msg)
+        return found
 
 
 class Severity(_Menu):

@@ -5,14 +5,40 @@ The names are those of record fields, in small letters. `Properties` never chang
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypedDict
 
 from beamfly.ca.alarms import AlarmStatus, Limit, Severity
 from beamfly.ca.dbr import ENUM_STATES, ENUM_STRING_BYTES
 from beamfly.errors import BadValue
 
 NAN = math.nan
+
+
+class PropertyArguments(TypedDict, total=False):
+    """`Properties` as the keyword arguments of a PV."""
+
+    description: str
+    units: str
+    precision: int
+    states: tuple[str, ...]
+    hopr: float
+    lopr: float
+    drvh: float
+    drvl: float
+    hihi: float
+    high: float
+    low: float
+    lolo: float
+    hhsv: Severity | str | int
+    hsv: Severity | str | int
+    lsv: Severity | str | int
+    llsv: Severity | str | int
+    hyst: float
+    mdel: float
+    adel: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +70,7 @@ class Properties:
     lolo: float = NAN
     """Lower alarm limit, nan for none."""
     hhsv: Severity = Severity.MAJOR
-    """How bad it is to reach hihi."""
+    """How bad it is to reach hihi; a name such as "MINOR" will do."""
     hsv: Severity = Severity.MINOR
     """How bad it is to reach high."""
     lsv: Severity = Severity.MINOR
@@ -57,6 +83,26 @@ class Properties:
     """Change that DBE_VALUE subscribers want to see; negative: every post."""
     adel: float = 0.0
     """Change that DBE_LOG subscribers want to see; negative: every post."""
+
+    def __post_init__(self) -> None:
+        """Take severities by name or number, too; BadValue if they are neither."""
+        for name in ("hhsv", "hsv", "lsv", "llsv"):
+            object.__setattr__(self, name, Severity(getattr(self, name)))
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "Properties":
+        """From keyword arguments; BadValue if one is unknown or does not fit."""
+        unknown = arguments.keys() - cls.__dataclass_fields__.keys()
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            msg = f"a PV has no {', '.join(sorted(unknown))}; it has {known}"
+            raise BadValue(msg)
+        return cls(**arguments).checked()
+
+    def but(self, arguments: Mapping[str, Any]) -> "Properties":
+        """The same with other values for some; errors are those of `of`."""
+        mine = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return self.of(mine | {**arguments})
 
     def checked(self) -> "Properties":
         """Itself; BadValue for states that do not fit the wire."""

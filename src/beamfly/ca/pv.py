@@ -13,8 +13,7 @@ sockets: whoever listens (a subscription on a circuit) is told by `changed(pv, e
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Unpack
 
 from beamfly.ca.alarms import (
     NO_ALARM,
@@ -30,7 +29,7 @@ from beamfly.ca.conversion import print_state
 from beamfly.ca.dbr import ENUM_STATES, STRING_BYTES, Dbr
 from beamfly.ca.message import EventMask
 from beamfly.ca.native import adopt, as_type, guess, initial, read_only, record_type
-from beamfly.ca.properties import Properties
+from beamfly.ca.properties import Properties, PropertyArguments
 from beamfly.ca.puts import PutHook
 from beamfly.errors import BadValue
 
@@ -86,7 +85,7 @@ class PV:
         writable: bool = True,
         on_put: PutHook | None = None,
         record: str = "",
-        **properties: Any,
+        **properties: Unpack[PropertyArguments],
     ) -> None:
         """Make a PV; BadValue if the arguments do not go together.
 
@@ -103,9 +102,9 @@ class PV:
             record: Record type, as RTYP says; None takes the one that fits.
             properties: Fields of `Properties`, such as units and hihi.
         """
-        if isinstance(value, bool):
+        if type is None and isinstance(value, bool):
             properties.setdefault("states", ("False", "True"))
-        self.properties = Properties(**properties).checked()
+        self.properties = Properties.of(properties)
         given = as_type(type)
         states = self.properties.states
         self.type: Dbr = guess(value, states) if given is None else given
@@ -232,9 +231,9 @@ class PV:
         for follow in self.dependants:
             follow()
 
-    def configure(self, **properties: Any) -> None:
+    def configure(self, **properties: Unpack[PropertyArguments]) -> None:
         """Change properties, such as units or hihi, and tell who listens to those."""
-        self.properties = replace(self.properties, **properties).checked()
+        self.properties = self.properties.but(properties)
         self._cache = {}
         events = _PROPERTY
         alarm = self._judge(self._value, NO_ALARM)

@@ -53,7 +53,7 @@ class Field:
     """How one field is read and written."""
 
     type: Dbr | None
-    """Base type; None: that of the value, DOUBLE for an array."""
+    """Base type; None: LONG for a whole number, else DOUBLE."""
     read: Callable[[PV, str], Any]
     """Its value, from the PV and the PV's name."""
     write: Callable[[PV, Any], None] | None = None
@@ -198,7 +198,8 @@ def _make(pv: PV, name: str, row: Field) -> PV:
     """The PV of a field."""
     base = row.type
     if base is None:
-        base = pv.type if pv.scalar else Dbr.DOUBLE
+        whole = pv.scalar and pv.type in (Dbr.CHAR, Dbr.SHORT, Dbr.LONG)
+        base = Dbr.LONG if whole else Dbr.DOUBLE
     made = PV(
         row.read(pv, name),
         type=base,

@@ -138,6 +138,12 @@ def test_nonsense_makes_no_pv() -> None:
         PV(0, states=("x" * 26,))
     with pytest.raises(BadValue):
         PV({1: 2})
+    with pytest.raises(BadValue, match=r"no unit; it has description, units"):
+        PV(1.0, unit="mm")  # pyright: ignore
+    pv = PV(1.0)
+    with pytest.raises(BadValue):
+        pv.configure(unit="mm")  # pyright: ignore
+    assert PV(True, type="double").properties.states == ()
 
 
 def test_characters_as_text() -> None:
@@ -198,8 +204,12 @@ def test_own_alarm_competes_with_the_limits() -> None:
     pv.post(status="READ", severity="MINOR")
     assert pv.alarm.status is AlarmStatus.READ
     assert pv.value == 6.0
-    with pytest.raises(ValueError, match="LOUD"):
+    with pytest.raises(BadValue, match="LOUD"):
         pv.post(1.0, severity="LOUD")
+    with pytest.raises(BadValue):
+        PV(1.0, hhsv="LOUD")
+    assert PV(5.0, high=5, hsv="MAJOR").alarm.severity is Severity.MAJOR
+    assert pv.value == 6.0
 
 
 def test_deadbands() -> None:
