@@ -172,6 +172,7 @@ def test_a_flyscan(db: Broker, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="fill=True"):
         h.table(fields=["x"])
     assert dict(h.xarray().sizes)["time"] == 20
+    assert h.xarray_dask()["x"].values.tolist() == table["x"].tolist()
     assert list(h.data("n")) == list(range(20))
     assert list(h.events()) == []
     got = list(h.documents())

@@ -321,3 +321,45 @@ def test_no_event_yet(catalog: Catalog) -> None:
     data: Any = read(catalog, step_scan(3)[:2]).primary.read()
     assert dict(data.sizes) == {"time": 0}
     assert set(data) == {"x", "counts", "label"}
+
+
+def test_frames_are_read_as_they_are_needed(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from beamfly.hdf.reading import DatasetReader
+
+    monkeypatch.setattr("beamfly.catalog.dataset.CHUNK_BYTES", 2 * 12)  # two frames
+    run = read(catalog, fly_scan(tmp_path / "a.h5"))
+    asked: list[tuple[int, int]] = []
+    got = DatasetReader.read
+
+    def spy(self: DatasetReader, name: str, start: int, stop: int) -> Any:
+        asked.append((start, stop))
+        return got(self, name, start, stop)
+
+    monkeypatch.setattr(DatasetReader, "read", spy)
+    data = run.primary.to_dask()
+    assert dict(data.sizes)["time"] == 20
+    assert asked == []
+    np.testing.assert_array_equal(data["img"][7].values[0], images(20)[7])
+    assert asked
+    assert all(6 <= start < stop <= 8 for start, stop in asked)
+    for name, array in run.primary.read().items():
+        np.testing.assert_array_equal(data[name].values, array.values)
+
+
+def test_frames_that_are_matched_are_read_as_they_are_needed(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    frames = [(0, 1), (1, 2), (2, 2), (3, 3)]
+    run = read(catalog, step_and_frames(tmp_path / "a.h5", [1, 2, 3], frames))
+    data = run.primary.to_dask()
+    assert (data["img"].values[:, 0, 0, 0] / 6).tolist() == [0, 2, 3]
+    assert data["x"].values.tolist() == [0, 1, 2]
+
+
+def test_nothing_is_needed_of_an_empty_stream(catalog: Catalog) -> None:
+    scan = FlyScan({"x": key(dtype_numpy="<f8"), "img": key("array", [1, 2, 3])})
+    data = read(catalog, scan.documents).primary.to_dask()
+    assert data["img"].shape == (0, 1, 2, 3)
+    assert data["x"].values.tolist() == []

@@ -13,11 +13,11 @@ without databroker (and without the seconds that importing it takes), `RunWriter
 callback that stores them.
 """
 
-from .broker import make_db
-from .columns import Column
-from .directory import Catalog, Runs
-from .run import Run
-from .stream import Stream
-from .writer import RunWriter
+from beamfly.catalog.broker import make_db
+from beamfly.catalog.columns import Column
+from beamfly.catalog.directory import Catalog, Runs
+from beamfly.catalog.run import Run
+from beamfly.catalog.stream import Stream
+from beamfly.catalog.writer import RunWriter
 
 __all__ = ["Catalog", "Column", "Run", "RunWriter", "Runs", "Stream", "make_db"]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .columns import Column
-from .file_columns import FileColumn
-from .values import Array
+from beamfly.catalog.columns import Column
+from beamfly.catalog.file_columns import FileColumn
+from beamfly.catalog.values import Array
 
 Rows = slice | Array
 """Rows to take of a column."""
@@ -33,9 +33,13 @@ class Alignment:
     of_files: Mapping[str, Rows]
     """The rows to take of each field in files."""
 
+    def rows(self, column: Column) -> Rows:
+        """Tell which rows of this column go together with the others."""
+        return self.of_files.get(column.name, self.of_events)
+
     def take(self, column: Column) -> Array:
         """Read the rows of this column that go together with the others."""
-        rows = self.of_files.get(column.name, self.of_events)
+        rows = self.rows(column)
         if isinstance(rows, slice):
             return column[rows]
         low, high = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .directory import Catalog
+from beamfly.catalog.directory import Catalog
 
 if TYPE_CHECKING:
     from databroker import Broker

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.values import Array
 from beamfly.hdf.reading import DatasetReader
-
-from .jsonl import Document
-from .values import Array
 
 _CLOCKS = tuple(
     re.compile(rf"\bPCAP\.{name}\.Value$") for name in ("TS_START", "TS_TRIG", "TS_END")

@@ -12,8 +12,8 @@ from typing import Any, TypeGuard, cast
 
 import numpy as np
 
-from .jsonl import Document
-from .values import Array, event_array
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.values import Array, event_array
 
 
 class Column(ABC):
@@ -38,6 +38,11 @@ class Column(ABC):
     @abstractmethod
     def dtype(self) -> np.dtype[Any]:
         """The type of the values."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> Array:

@@ -15,15 +15,14 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from beamfly.catalog.datafiles import DataFinder
+from beamfly.catalog.index import RunIndex
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.layout import RunPlace, newest_first
+from beamfly.catalog.queries import Condition, condition
+from beamfly.catalog.run import Run
+from beamfly.catalog.writer import RunWriter
 from beamfly.errors import BadValue, CatalogError, RunNotFound
-
-from .datafiles import DataFinder
-from .index import RunIndex
-from .jsonl import Document
-from .layout import RunPlace, newest_first
-from .queries import Condition, condition
-from .run import Run
-from .writer import RunWriter
 
 if TYPE_CHECKING:
     from databroker import Broker
@@ -118,7 +117,7 @@ class Catalog:
     def v1(self) -> "Broker":
         """The catalog as a `databroker.Broker`."""
         if self._v1 is None:
-            from .broker import broker_for
+            from beamfly.catalog.broker import broker_for
 
             self._v1 = broker_for(self)
         return self._v1

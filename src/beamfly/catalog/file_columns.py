@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from beamfly.catalog.clock import row_times
+from beamfly.catalog.columns import Column
+from beamfly.catalog.datafiles import DataFinder
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.segments import ExternalField, Resource, Segment
+from beamfly.catalog.values import Array, declared_dtype, event_shape
 from beamfly.errors import CatalogError, HdfError
 from beamfly.hdf.reading import DatasetReader
-
-from .clock import row_times
-from .columns import Column
-from .datafiles import DataFinder
-from .jsonl import Document
-from .segments import ExternalField, Resource, Segment
-from .values import Array, declared_dtype, event_shape
 
 HDF5 = "application/x-hdf5"
 """The kind of data file that is read here."""

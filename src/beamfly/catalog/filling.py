@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from .clock import clock_field
-from .file_columns import FileColumn
-from .jsonl import Document
-from .values import Array
+from beamfly.catalog.clock import clock_field
+from beamfly.catalog.file_columns import FileColumn
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.values import Array
 
 if TYPE_CHECKING:
-    from .run import Run
+    from beamfly.catalog.run import Run
 
 ROWS_PER_PAGE = 1000
 """The most rows that one event_page holds."""

@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from beamfly.catalog.jsonl import Document, first_line, last_line
+from beamfly.catalog.layout import INDEX_NAME, RunPlace, days, runs_of_day
+from beamfly.catalog.queries import Condition
 from beamfly.errors import CatalogError
-
-from .jsonl import Document, first_line, last_line
-from .layout import INDEX_NAME, RunPlace, days, runs_of_day
-from .queries import Condition
 
 _VERSION = 1
 _SCHEMA = """

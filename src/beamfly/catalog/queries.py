@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from beamfly.catalog.jsonl import Document
 from beamfly.errors import BadValue
-
-from .jsonl import Document
 
 
 class _Nothing:

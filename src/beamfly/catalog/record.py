@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .jsonl import Document, Line
-from .segments import ExternalField, Resource
+from beamfly.catalog.jsonl import Document, Line
+from beamfly.catalog.segments import ExternalField, Resource
 
 
 @dataclass

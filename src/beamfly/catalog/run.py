@@ -13,14 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from beamfly.catalog.datafiles import DataFinder
+from beamfly.catalog.file_columns import DataFiles
+from beamfly.catalog.filling import filled
+from beamfly.catalog.jsonl import Document, Line, LineReader
+from beamfly.catalog.record import RunRecord
+from beamfly.catalog.stream import Stream
 from beamfly.errors import CatalogError
-
-from .datafiles import DataFinder
-from .file_columns import DataFiles
-from .filling import filled
-from .jsonl import Document, Line, LineReader
-from .record import RunRecord
-from .stream import Stream
 
 FILL = {True: True, False: False, "yes": True, "no": False}
 """What `documents(fill=...)` takes, and whether it means to fill."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .jsonl import Document
+from beamfly.catalog.jsonl import Document
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,25 @@ themselves. databroker's `Header.table`, `xarray`, `data` and `config_data` use 
 """
 
 import copy
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beamfly.catalog.clock import clock_field
+from beamfly.catalog.columns import Column, EventColumn
+from beamfly.catalog.dataset import DatasetPlan, free_dims
+from beamfly.catalog.file_columns import DataFiles, FileColumn
+from beamfly.catalog.jsonl import Document
+from beamfly.catalog.record import StreamRecord
+from beamfly.catalog.segments import ExternalField
+from beamfly.catalog.values import Array
 from beamfly.errors import CatalogError
-
-from .alignment import align
-from .clock import clock_field
-from .columns import Column, EventColumn
-from .file_columns import DataFiles, FileColumn
-from .jsonl import Document
-from .record import StreamRecord
-from .segments import ExternalField
-from .values import Array
 
 if TYPE_CHECKING:
     import xarray
 
-    from .run import Run
-
-RESERVED = ("time", "seq_num")
-"""Names that a dataset uses itself; a field of that name gets `_` appended."""
+    from beamfly.catalog.run import Run
 
 
 class Columns(Mapping[str, Column]):
@@ -65,7 +60,7 @@ class Arrays(dict[str, Any]):
 
         return xarray.Dataset(
             {
-                name: (("time", *_free_dims(name, array.ndim - 1)), array)
+                name: (("time", *free_dims(name, array.ndim - 1)), array)
                 for name, array in self.items()
             }
         )
@@ -144,79 +139,34 @@ class Stream:
         Raises:
             CatalogError: A data file is missing or cannot be read; names it.
         """
+        with self._run.data_files() as files:
+            return self._plan(variables, files).read()
+
+    def to_dask(self) -> "xarray.Dataset":
+        """Read fields that are in files only when, and as far as, they are needed.
+
+        Returns:
+            A dataset as `read` gives it, with dask arrays where the values are in
+            files.
+
+        Raises:
+            CatalogError: A data file is missing or cannot be read; names it.
+        """
+        return self._plan(None, self._run.data_files()).read_as_needed()
+
+    def _plan(self, variables: Collection[str] | None, files: DataFiles) -> DatasetPlan:
         record = self._record()
         known = record.data_keys
         wanted = [name for name in known if variables is None or name in variables]
-        with self._run.data_files() as files:
-            columns = {name: self._column(name, record, files) for name in wanted}
-            return self._dataset(record, columns, files)
+        columns = {name: self._column(name, record, files) for name in wanted}
+        finished = str(self._run) if self._run.record().stop else ""
+        return DatasetPlan(record, columns, self._clock(record, files), finished)
 
     def _clock(self, record: StreamRecord, files: DataFiles) -> FileColumn | None:
         name = clock_field(record.data_keys)
         if name is None or name not in record.external:
             return None
         return FileColumn(name, record.data_keys[name], record.external[name], files)
-
-    def _dataset(
-        self, record: StreamRecord, columns: Mapping[str, Column], files: DataFiles
-    ) -> "xarray.Dataset":
-        import xarray
-
-        outside = {n: c for n, c in columns.items() if isinstance(c, FileColumn)}
-        has_events = self._has_events(record)
-        clock = None if has_events or not outside else self._clock(record, files)
-        if clock is not None:
-            outside.setdefault(clock.name, clock)
-        events = np.asarray(record.seq_nums[: len(record.times)], dtype=np.int64)
-        alignment = align(events if has_events else None, outside)
-        self._warn_of_cut(record, outside, alignment.count)
-        time: Array | None = None
-        if has_events:
-            time = np.asarray(record.times, dtype=float)[alignment.of_events]
-        elif clock is not None:
-            time = clock.times(0, alignment.count)
-        if time is None:
-            time = np.arange(alignment.count, dtype=float)
-        sizes: dict[str, int] = {"time": alignment.count}
-        variables = {
-            _free_name(name): self._variable(column, alignment.take(column), sizes)
-            for name, column in columns.items()
-        }
-        return xarray.Dataset(variables, coords={"time": time})
-
-    def _has_events(self, record: StreamRecord) -> bool:
-        inside = (
-            name
-            for name, key in record.data_keys.items()
-            if not key.get("external") and name not in record.external
-        )
-        return bool(record.times) or any(True for _ in inside)
-
-    def _variable(
-        self, column: Column, array: Array, sizes: dict[str, int]
-    ) -> tuple[tuple[str, ...], Array]:
-        declared = column.key.get("dims") or ()
-        dims = tuple(str(dim) for dim in declared)
-        inner = array.shape[1:]
-        fits = len(dims) == len(inner) and all(
-            sizes.setdefault(dim, size) == size
-            for dim, size in zip(dims, inner, strict=True)
-        )
-        if not fits:
-            dims = _free_dims(column.name, len(inner))
-        return ("time", *dims), array
-
-    def _warn_of_cut(
-        self, record: StreamRecord, names: Iterable[str], count: int
-    ) -> None:
-        sources = (record.external.get(name) for name in names)
-        announced = max((each.events for each in sources if each), default=0)
-        if count < announced and self._run.stop and not record.times:
-            warnings.warn(
-                f"{self._run} announced {announced} rows in stream {self.name}, but "
-                f"only {count} of them are in all of its files; the rest is left out.",
-                stacklevel=4,
-            )
 
     @property
     def timestamps(self) -> Arrays:
@@ -272,14 +222,6 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream {self.name} {set(self.fields)!r}>"
-
-
-def _free_name(name: str) -> str:
-    return f"{name}_" if name in RESERVED else name
-
-
-def _free_dims(name: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{name}_dim_{number}" for number in range(count))
 
 
 def _array(values: list[Any]) -> Array:

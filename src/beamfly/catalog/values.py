@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .jsonl import Document
+from beamfly.catalog.jsonl import Document
 
 Array = np.ndarray[Any, Any]
 """Any numpy array."""

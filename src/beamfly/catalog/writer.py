@@ -11,11 +11,10 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
+from beamfly.catalog.datafiles import beside
+from beamfly.catalog.jsonl import Document, Line, encode
+from beamfly.catalog.layout import run_place
 from beamfly.errors import CatalogError
-
-from .datafiles import beside
-from .jsonl import Document, Line, encode
-from .layout import run_place
 
 
 class RunFile:
@@ -30,7 +29,8 @@ class RunFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-            return os.open(self.path, flags, 0o666)
+            # Windows would write \r\n
+            return os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError as error:
             raise CatalogError(
                 f"Run {self.uid} is already stored in {self.path}; it was not stored "
