@@ -118,6 +118,19 @@ def test_subscriptions_live_until_their_end_is_confirmed() -> None:
     assert not client.ledger.subscriptions and not server.ledger.subscriptions
 
 
+def test_subscriptions_go_with_their_channel() -> None:
+    client, server = opened()
+    for number in (3, 4):
+        client.send(EventAdd(20, 0, 11, number, 5))
+    client.send(EventCancel(20, 0, 11, 3))
+    client.send(ClearChannel(11, 1))
+    pump(client, server)
+    server.send(ClearChannel(11, 1))
+    pump(client, server)
+    for circuit in (client, server):
+        assert not circuit.ledger.subscriptions and not circuit.ledger.cancelling
+
+
 def test_an_update_without_data_is_not_taken_for_the_end() -> None:
     client, server = opened()
     client.send(EventAdd(6, 0, 11, 3))

@@ -48,6 +48,8 @@ class Link:
     """Most elements, from when it is open."""
     rights: int = 0
     """Bits of Access."""
+    subscriptions: tuple[int, ...] = ()
+    """Numbers of its subscriptions."""
     owner: Any = None
     """What the client or server at this end keeps for the channel."""
 
@@ -127,10 +129,10 @@ class Ledger:
         """A channel's numbers mean nothing any more."""
         self.channels.pop(link.cid, None)
         self.by_sid.pop(link.sid, None)
-        gone = [key for key, row in self.subscriptions.items() if row.link is link]
-        for key in gone:
-            del self.subscriptions[key]
+        for key in link.subscriptions:
+            self.subscriptions.pop(key, None)
             self.cancelling.discard(key)
+        link.subscriptions = ()
 
     def create(
         self, sender: Sender, message: CreateChannel, error: type[ProtocolError]
@@ -175,6 +177,7 @@ class Ledger:
         link = self.by_sid[message.sid]
         row = Subscribed(link, message.type, message.count, message.mask)
         self.subscriptions[message.subscription] = row
+        link.subscriptions += (message.subscription,)
         return True
 
     def cancel(
@@ -196,7 +199,8 @@ class Ledger:
         if number not in self.cancelling:
             return False
         self.cancelling.discard(number)
-        self.subscriptions.pop(number, None)
+        link = self.subscriptions.pop(number).link
+        link.subscriptions = tuple(key for key in link.subscriptions if key != number)
         return True
 
     def update(
