@@ -286,3 +286,25 @@ def test_shift_sum_and_gate_of_several_spans():
     assert abs(int(words[0]) - (start >> 4)) <= 1
     total = int(words[1]) + (int(words[2]) << 32)
     assert abs(total - start * 1000 / 16) < 1000
+
+
+def test_more_gated_ticks_than_can_be_counted():
+    bench = Bench()
+    bench.put(
+        "PCAP.ENABLE=ONE\nPCAP.GATE=ONE\nPCAP.TRIG=BITS.OUTA\n"
+        "PCAP.GATE_DURATION.CAPTURE=Value\n*PCAP.ARM=\n"
+    )
+    bench.wait(40.0)
+    assert bench.get("PCAP.HEALTH") == "OK"
+    bench.put("BITS.A=1\n")
+    bench.wait(0.1)
+    assert bench.get("PCAP.HEALTH") == "Samples overflow"
+
+
+def test_hardware_time_is_in_the_header():
+    bench = Bench(hw_time_offset_ns=-1234)
+    bench.put("PCAP.ENABLE=ONE\nPCAP.TS_TRIG.CAPTURE=Value\n")
+    session = bench.data("XML FRAMED RAW")
+    bench.put("*PCAP.ARM=\n")
+    bench.wait(0.1)
+    assert b'Z" hw_time_offset_ns="-1234" missed="0" ' in everything(session)

@@ -363,6 +363,14 @@ def test_disarming_ends_a_replay():
     bench.put("*PCAP.DISARM=\n")
     assert everything(session).endswith(b" Disarmed\n")
     assert bench.get("PCAP.ACTIVE") == "0"
+    bench = Bench(replay=Replay(RAW, rows=10**9))
+    session = bench.data("FRAMED RAW NO_HEADER")
+    bench.put("*PCAP.ARM=\n")
+    bench.wait(0.1)
+    some = [session.next_chunk() for _ in range(5)]
+    bench.put("*PCAP.DISARM=\n")
+    assert None not in some
+    assert len(everything(session)) < 100
 
 
 def test_a_replay_over_tcp_can_be_large():

@@ -9,8 +9,6 @@ RECORDED = Path(__file__).parents[2] / "golden" / "panda" / "control_transcript.
 
 _LONG = re.compile(r"(.*?)(x)x*\.\.\.\[(\d+) chars\]")
 _ELIDED = re.compile(r"\.\.\.(\d+) lines; last \[.*'(.*)', '\.'\]")
-# what the recording could not show: the first was sent with a carriage return
-_SENT = {"*IDN?": "*IDN?\r", "foo": "foo"}
 _ARBITRARY_ORDER = re.compile(r"\*BLOCKS\?|\*METADATA\.\*\?|.*\.\*\?|\*CHANGES.*")
 
 
@@ -75,6 +73,7 @@ def exchanges() -> Iterator[Exchange]:
         elif line.startswith(">"):
             current.reply.append(line[2:])
         elif current.reply:
+            # the recording could not show the carriage return that was sent
             if current.request == b"*IDN?\n" and current.reply[0].startswith("ERR"):
                 current.request = b"*IDN?\r\n"
             yield current

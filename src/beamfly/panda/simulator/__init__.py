@@ -8,7 +8,7 @@ faults      what can be made to go wrong
 replay      Replay: a recording served in place of what PCAP captures
 
 catalogue   what blocks, fields, bits and positions there are (from pandabox.json)
-settings    one object per field (fields, bus_fields, table_field), and metadata
+settings    one object per field (fields, scaled_, bus_, table_field), and metadata
 control     bytes of a control connection in, replies out (system, changes)
 capture     arm, disarm, status (layout, recorder, sampler)
 data_port   a line of options in, acquisitions out (options, formats, ring)

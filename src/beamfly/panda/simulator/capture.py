@@ -50,6 +50,8 @@ class CaptureControl:
         self.sessions = sessions
         self.faults = faults
         self.nanoseconds = nanoseconds
+        self.hw_time_offset_ns: int | None = None
+        """What headers give as the difference of hardware and system time."""
         self._armed = 0
         if isinstance(ring, ReplayRing):
             show_captures(settings, ring.replay.recording)
@@ -73,7 +75,9 @@ class CaptureControl:
             acquisition = Acquisition(recording.layout, stamp, stamp, scaled=scaled)
             self.ring.start(acquisition)
         else:
-            self.ring.start(Acquisition(layout, stamp))
+            offset = self.hw_time_offset_ns
+            acquisition = Acquisition(layout, stamp, hw_time_offset_ns=offset)
+            self.ring.start(acquisition)
             self.recorder.arm(layout)
         for session in self.sessions:
             session.join()

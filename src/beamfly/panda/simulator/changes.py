@@ -1,11 +1,15 @@
 """`*CHANGES`: what one connection has not been told yet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from beamfly.errors import CommandError
 from beamfly.panda.simulator.fields import Field, Group
 from beamfly.panda.simulator.literals import MAX_RESULT
 from beamfly.panda.simulator.settings import Settings
+
+Reply = str | list[str]
 
 
 @dataclass
@@ -75,10 +79,10 @@ def _value_line(found: Field) -> str:
     return _line(found.name, type(found).read, found)
 
 
-def _line(name: str, read: object, found: Field) -> str:
+def _line(name: str, read: Callable[[Any], Reply] | None, found: Field) -> str:
     """`NAME=value`, or `NAME (error)` if there is none or it is too long."""
     try:
-        text = f"{name}={read(found)}" if callable(read) else ""
+        text = f"{name}={read(found) if read else ''}"
     except CommandError:
         return f"{name} (error)"
     if len(text.encode("utf-8", "surrogateescape")) > MAX_RESULT:

@@ -6,7 +6,9 @@ fields of blocks are carried out here, those with `*` in `system`.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from beamfly.errors import CommandError
 from beamfly.panda.simulator import system
@@ -36,8 +38,10 @@ class _Table:
 class ControlSession:
     """The core of one control connection."""
 
-    def __init__(self, host: system.Host) -> None:
+    def __init__(self, host: system.Host, *, faulty: bool = True) -> None:
         self.host = host
+        self.faulty = faulty
+        """Whether it stops answering when it is told to."""
         self.report = ChangeReport(host.settings)
         self.closed = False
         self._buffer = b""
@@ -50,7 +54,7 @@ class ControlSession:
 
     def receive(self, data: bytes) -> bytes:
         """Carry out all complete lines, and give the replies to them."""
-        if self.host.faults.silent:
+        if self.faulty and self.host.faults.silent:
             return b""
         replies: list[bytes] = []
         *lines, rest = (self._buffer + data).split(b"\n")
@@ -169,11 +173,10 @@ def _error(text: str) -> bytes:
     return _encoded(f"ERR {text}\n")
 
 
-def _status(function: object, *args: object) -> bytes:
+def _status(function: Callable[..., None], *args: Any) -> bytes:
     """OK, or the error that the function raises."""
     try:
-        if callable(function):
-            function(*args)
+        function(*args)
     except CommandError as error:
         return _error(str(error))
     return b"OK\n"

@@ -47,6 +47,8 @@ class PandaCore:
         ring_bytes: Size of the buffer that data clients read from.
         block_bytes: Largest number of bytes that are handed on together.
         dma_timeout: Seconds after which captured rows are handed on at the latest.
+        hw_time_offset_ns: What headers give as the difference of hardware and system
+            time, None for a PandA without hardware time.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class PandaCore:
         ring_bytes: int = RING_BYTES,
         block_bytes: int = BLOCK_BYTES,
         dma_timeout: float = DMA_TIMEOUT,
+        hw_time_offset_ns: int | None = None,
     ) -> None:
         self.now = now
         self.epoch_ns = epoch_ns
@@ -83,6 +86,7 @@ class PandaCore:
             self.faults,
             self._tick_ns,
         )
+        self.capture.hw_time_offset_ns = hw_time_offset_ns
         self.persistent = True
         self.verbosity = 0
         known = motors if isinstance(motors, Mapping) else dict(enumerate(motors, 1))
@@ -209,7 +213,7 @@ class PandaCore:
 
     def ask(self, *lines: str) -> list[str]:
         """Replies to lines of the control port, without a connection to it."""
-        session = ControlSession(self)
+        session = ControlSession(self, faulty=False)
         request = "".join(f"{line}\n" for line in lines)
         reply = session.receive(request.encode("utf-8", "surrogateescape"))
         return reply.decode("utf-8", "surrogateescape").splitlines()

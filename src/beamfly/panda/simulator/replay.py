@@ -117,6 +117,12 @@ class ReplayRing(Ring):
             acquisition.samples = self.source.rows
         return done
 
+    def finish(self, reason: EndReason) -> None:
+        """End it; what no client has taken by then is not served any more."""
+        taken = max((reader.place for reader in self.readers), default=self.written)
+        self.written = min(self.written, taken)
+        super().finish(reason)
+
     def oldest(self) -> int:
         """Nothing is overwritten."""
         return 0
