@@ -451,7 +451,8 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
         import json, time
         from caproto.threading.client import Context
         context = Context()
-        pv, big = context.get_pvs("many:9", "big")
+        pv, big, other = context.get_pvs("many:9", "big", "many:8")
+        other.wait_for_connection(timeout=10)
         pv.wait_for_connection(timeout=10)
         big.wait_for_connection(timeout=10)
         heard = []
@@ -464,8 +465,8 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
         while len(heard) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)
         size = len(big.read().data)
-        pv.write([3.5], wait=True)
-        print(json.dumps([len(heard), size, pv.read().data.tolist()]), flush=True)
+        other.write([3.5], wait=True)
+        print(json.dumps([len(heard), size, other.read().data.tolist()]), flush=True)
         context.disconnect()
     """
     with peers.start(script) as process:
