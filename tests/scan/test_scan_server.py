@@ -285,7 +285,13 @@ async def test_json_and_events(server: ScanServer):
             assert len(found) == count
         data = (await http.get(f"{url}/api/scan/{scan}/data?after=0")).json()
         assert data["loc://x(0)"]["id"] == [1]
-        for path in ("scan/99", "scan/99/data", "scan/99/events", "x"):
+        for path in (
+            "scan/99",
+            "scan/99/data",
+            "scan/99/events",
+            "x",
+            f"scan/{scan}/y",
+        ):
             assert (await http.get(f"{url}/api/{path}")).status_code == 404
 
 

@@ -158,7 +158,7 @@ class Routes:
             if "limit" in request.query:
                 infos = infos[: max(0, _integer(request.query["limit"]))]
             return docs.json_reply([docs.info_json(info) for info in infos])
-        if rest[:1] != ["scan"] or len(rest) < 2:
+        if rest[:1] != ["scan"] or len(rest) < 2 or rest[2:] not in ([], ["data"]):
             raise Refused(404, "Not Found")
         scan = _integer(rest[1])
         try:

@@ -90,11 +90,6 @@ class ScanRun:
         """Number of the scan."""
         return self.order.id
 
-    @property
-    def total(self) -> int:
-        """Work units of the scan itself."""
-        return self._total
-
     def start(self) -> None:
         """Begin, unless the deadline has passed."""
         now = self._scheduler.now
