@@ -55,17 +55,18 @@ class _Wire:
         self.connected = True
         self.socket.settimeout(TICK)
 
-    def read(self) -> None:
-        """Take what has arrived, or what arrives within a moment."""
+    def read(self) -> bool:
+        """Take what has arrived, or arrives within a moment; False if nothing did."""
         circuit = self.circuit
         try:
             size = self.socket.recv_into(circuit.room())
         except (BlockingIOError, TimeoutError):
-            return
+            return False
         if size:
             circuit.received(size, time.monotonic())
         else:
             circuit.end_of_file()
+        return size > 0
 
 
 _UNDER_WAY = (0, 115, 36, 10035, 11)
@@ -146,10 +147,14 @@ class Driver:
         wire = self._wires.get(circuit)
         if wire is not None:
             self._guard(wire, wire.write)
-            if wire.connected and not wire.rest:
-                self._guard(wire, wire.read)
+            # other circuits wait for so long at most
+            moment = min(end, time.monotonic() + TICK)
+            while wire.connected and not wire.rest:
+                more = self._guard(wire, wire.read)
                 if done():
                     return True
+                if not more or time.monotonic() > moment:
+                    break
         return self.run_until(done, end)
 
     def flush(self, circuit: ClientCircuit) -> None:
@@ -208,14 +213,15 @@ class Driver:
             if events & selectors.EVENT_READ:
                 self._guard(wire, wire.read)
 
-    def _guard(self, wire: _Wire, call: Callable[[], object]) -> None:
-        """What breaks closes the circuit, nothing else."""
+    def _guard(self, wire: _Wire, call: Callable[[], object]) -> bool:
+        """Whether a call did something; what breaks closes its circuit alone."""
         try:
-            call()
+            return bool(call())
         except ProtocolError as error:
             self._notice(f"{wire.circuit.host}: {error}")
         except OSError as error:
             self._lost(wire, error)
+        return False
 
     def _lost(self, wire: _Wire, error: OSError) -> None:
         wire.circuit.close(CADisconnected(str(error), status=192))
