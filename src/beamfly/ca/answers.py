@@ -24,12 +24,15 @@ from beamfly.ca.dbr import (
     Layout,
     layout,
     padded,
+    value_dtype,
 )
 from beamfly.ca.header import LARGE
 from beamfly.ca.properties import Properties
 from beamfly.ca.status import ECA_GETFAIL, ECA_NORMAL
 from beamfly.errors import BadValue
 
+FEW = 64
+"""Arrays beyond so many elements are worth a numpy array of their own."""
 _LARGE = struct.Struct(">II")
 HEAD = struct.Struct(">QII")
 """Header of a reply: command and `Answer.head`, then two parameters."""
@@ -42,7 +45,7 @@ class Answer(NamedTuple):
     """ECA status; unless it is 1 the payload is zeros."""
     head: int
     """The first 8 header bytes as a number, with command 0."""
-    tail: bytes
+    tail: bytes | memoryview
     """What follows the two parameters: perhaps the rest of a long header; payload."""
 
     def message(self, command: int, p1: int, p2: int) -> bytes:
@@ -83,6 +86,8 @@ def answer(source: Readable, code: int, count: int) -> Answer:
         payload = _scalar(code).pack(*_metadata(source, row), *values)
         return _wrap(ECA_NORMAL, code, 1, payload)
     prefix = struct.pack(row.prefix, *_metadata(source, row))
+    if size > FEW and hasattr(values, "dtype"):
+        return _fill_array(row, count or size, prefix, values)
     return _fill(
         ECA_NORMAL, row, count or size, prefix + pack_elements(row.base, values)
     )
@@ -106,6 +111,26 @@ def _fill(status: int, row: Layout, count: int, payload: bytes) -> Answer:
     """
     size = max(padded(row.size(count)), 8)
     return _wrap(status, row.code, count, payload.ljust(size, b"\0"))
+
+
+def _fill_array(row: Layout, count: int, prefix: bytes, values: Any) -> Answer:
+    """`_fill` for an array of numbers, which is copied just once on the way."""
+    import numpy
+
+    size = padded(row.size(count))
+    large = size >= LARGE or count >= LARGE
+    start = _LARGE.size if large else 0
+    buffer = bytearray(start + size)
+    buffer[start : start + len(prefix)] = prefix
+    wire = value_dtype(row.base, native=False)
+    target = numpy.frombuffer(buffer, wire, len(values), start + row.offset)
+    target[:] = values
+    if not large:
+        head = size << 32 | row.code << 16 | count
+        return Answer(ECA_NORMAL, head, bytes(buffer))
+    _LARGE.pack_into(buffer, 0, size, count)
+    tail = memoryview(buffer).toreadonly()
+    return Answer(ECA_NORMAL, LARGE << 32 | row.code << 16, tail)
 
 
 def _wrap(status: int, code: int, count: int, payload: bytes) -> Answer:

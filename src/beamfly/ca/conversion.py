@@ -283,7 +283,10 @@ def unpack(
     import numpy
 
     wire = numpy.frombuffer(payload, value_dtype(base, native=False), count)
-    return wire.astype(value_dtype(base))  # pyright: ignore[reportReturnType]
+    native: Any = wire.astype(value_dtype(base))
+    # nobody else has it, so a PV may keep it without a copy of its own
+    native.setflags(write=False)
+    return native
 
 
 def _enough(base: Dbr, there: int, wanted: int) -> None:

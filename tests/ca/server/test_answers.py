@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from beamfly.ca.answers import answer, zeros
@@ -115,6 +116,25 @@ def test_long_header_from_64_kilobytes_on() -> None:
     assert (header.length, header.size, header.elements) == (24, 560_000, 70_000)
     assert (header.p1, header.p2) == (1, 42)
     assert len(message) == 24 + 560_000
+
+
+@pytest.mark.parametrize("size", [63, 64, 65, 66, 8190, 8192, 70_000])
+@pytest.mark.parametrize("code", [2, 3, 5, 6, 15, 19, 20, 34])
+def test_large_arrays_are_encoded_like_small_ones(size: int, code: int) -> None:
+    values = np.arange(size) % 1000 - 3
+    pv = PV(values.astype(float), units="V")
+    for count in (0, size - 1, size + 3):
+        ours = pv.answer(code, count)
+        header = unpack_header(ours.message(15, 1, 0))
+        assert header is not None
+        found = decode(code, header.elements, ours.message(15, 1, 0)[header.length :])
+        expected = np.zeros(count or size, int)
+        expected[: min(size, count or size)] = values[: count or size]
+        if layout(code).base is Dbr.ENUM:
+            expected &= 0xFFFF
+        assert np.array_equal(found.array(), expected)
+        if code == Dbr.CTRL_DOUBLE:
+            assert found.units == b"V"
 
 
 def test_empty_array() -> None:
