@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from beamfly.errors import CaptureError, PandaDisconnected
+from beamfly.errors import BeamflyError, CaptureError, PandaDisconnected
 from beamfly.panda.capture_file import CaptureTarget
 from beamfly.panda.capture_report import CaptureState, Progress, RunRecord
 from beamfly.panda.columns import ColumnPlan
@@ -148,7 +148,10 @@ class CaptureThreads:
             return
         except OSError as exc:
             # both PandaDisconnected and what the socket raises
-            failure = None if self._stopping else self._lost(exc)
+            if not self._stopping:
+                failure = PandaDisconnected(self._told(exc.strerror or exc))
+        except BeamflyError as exc:
+            failure = type(exc)(self._told(exc))
         except Exception as exc:
             failure = exc
         finally:
@@ -189,10 +192,10 @@ class CaptureThreads:
                 self._handover.mark(item)
         return plan
 
-    def _lost(self, exc: OSError) -> PandaDisconnected:
+    def _told(self, what: object) -> str:
+        """What happened, where, and what became of the data."""
         rows = self._handover.received
-        msg = f"{self._peer}: {exc}; the {rows} rows received are kept"
-        return PandaDisconnected(msg)
+        return f"{self._peer}: {what}; the {rows} rows received are kept"
 
     # the writer
 

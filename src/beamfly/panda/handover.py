@@ -1,9 +1,11 @@
 """Rows on their way from the thread that reads a socket to the one that writes a file.
 
-A ring of rows of every column: the reader converts frames into it, the writer
-takes rows out in order. When it is full the reader waits, so that the socket fills up
-and the PandA waits in turn; nothing grows. Between rows stand marks: where an
-acquisition starts, where it ends, where something failed.
+They travel in sets: memory for so many rows of every column. The reader converts frames
+into one set after the other, the writer takes rows out in order, and sets that are
+empty are used again, the last one first, while it is in the processor's cache. When the
+writer is behind there are more sets, up to a limit; then the reader waits, so that the
+socket fills up and the PandA waits in turn: nothing grows. Between rows stand marks:
+where an acquisition starts, where it ends, where something failed.
 """
 
 import threading
@@ -17,10 +19,14 @@ import numpy.typing as npt
 from beamfly.panda.columns import Block, ColumnPlan
 from beamfly.panda.responses import EndData, StartData
 
-SETS = 5
-"""Sets of rows in the ring: one is filled, one written, the rest for bad moments."""
 SET_BYTES = 1 << 20
 """Bytes in a set at least: threads that wake each other more often do little else."""
+MOST_BYTES = 1 << 25
+"""Bytes in all sets at most; a disk may pause for as long as they take to fill."""
+FEWEST_SETS = 3
+"""Sets that there may be, however large: one filled, one written, one between."""
+_SPARE = 4
+"""Empty sets that are kept; more are given back to the system."""
 _MARKS = 1024
 """Acquisitions that may be waiting, in case none of them has rows."""
 
@@ -52,12 +58,12 @@ class Stopped(Exception):
 
 
 class Handover:
-    """The ring and its marks; one thread puts, one thread takes.
+    """Sets of rows and the marks between them; one thread puts, one thread takes.
 
     Args:
-        chunk_rows: Rows in one chunk.
+        chunk_rows: Rows in one chunk of the file; a set has a multiple of it.
         eager: Whether the writer takes rows as they come, not just whole sets.
-        apart: Whether each acquisition starts a chunk of its own.
+        apart: Whether each acquisition starts a set of its own.
     """
 
     def __init__(
@@ -66,68 +72,71 @@ class Handover:
         self._chunk = chunk_rows
         self._eager, self._apart = eager, apart
         self._change = threading.Condition()
-        self._block: Block | None = None
         self._layout: object = None
         self._marks: deque[Mark] = deque()
-        self._set = chunk_rows  # rows that are handed over at once, if there are many
-        self._size = SETS * chunk_rows
-        self._base = 0  # row that stands first in the ring
+        self._full: deque[Block] = deque()  # sets with rows to be taken, and the last
+        self._spare: list[Block] = []
+        self._rows_per_set = chunk_rows
+        self._most = FEWEST_SETS
+        self._base = 0  # row that stands first in a set
         self._idle = False  # the writer sleeps until there is anything at all
-        self._wanted = -1  # free rows for which the reader sleeps, -1: it does not
+        self._waiting = False  # the reader sleeps until the writer is further
         self._given_up = False
         self.received = 0
         """Rows put in, of all acquisitions."""
         self.written = 0
         """Rows taken out and done with."""
         self.stalls = 0
-        """Times that the reader found the ring full."""
+        """Times that the reader found all sets full."""
         self.stalled = 0.0
         """Seconds that it waited in all."""
 
     # the reader's side
 
     def start(self, start: StartData, plan: ColumnPlan) -> None:
-        """Mark the start of an acquisition; waits if its rows need another ring.
+        """Mark the start of an acquisition; waits if its rows need other sets.
 
         Raises:
             Stopped: The writer has given up.
         """
         with self._change:
-            other = self._block is None or plan.layout != self._layout
-            if other or self._apart:
-                # rows in the ring must be out before they are written over
-                self._wait_until_empty()
-            if other:
-                self._make_ring(plan)
+            if self._apart or plan.layout != self._layout:
+                # rows must be out before the next can stand first in a set
+                while self._marks or self.written < self.received:
+                    self._sleep()
+                self._base = self.received
+                self._spare += self._full
+                self._full.clear()
+            if plan.layout != self._layout:
+                self._layout = plan.layout
+                self._spare.clear()
+                row_bytes = sum(dtype.itemsize * count for dtype, count in plan.layout)
+                chunks = -(-SET_BYTES // (self._chunk * row_bytes))
+                self._rows_per_set = chunks * self._chunk
+                set_bytes = self._rows_per_set * row_bytes
+                self._most = max(FEWEST_SETS, MOST_BYTES // set_bytes)
             self._put(Mark(self.received, start, plan))
 
-    def _make_ring(self, plan: ColumnPlan) -> None:
-        row_bytes = sum(dtype.itemsize * count for dtype, count in plan.layout)
-        chunks = -(-SET_BYTES // (self._chunk * row_bytes))
-        self._set = chunks * self._chunk
-        self._size = SETS * self._set
-        self._block, self._layout = plan.make_block(self._size), plan.layout
-
     def put(self, plan: ColumnPlan, frame: npt.NDArray[Any]) -> None:
-        """Convert the samples of a frame into the ring, and wait while it is full.
+        """Convert the samples of a frame into sets, and wait while all are full.
 
         Raises:
             Stopped: The writer has given up.
         """
-        block, done = self._block, 0
-        if block is None:
-            raise Stopped
+        done = 0
         while done < len(frame):
-            at = (self.received - self._base) % self._size
-            room = min(self._room(), self._size - at, len(frame) - done)
+            at = (self.received - self._base) % self._rows_per_set
+            try:
+                block = self._full[-1] if at else self._next_set(plan)
+            except IndexError:
+                # the writer has given up, and the sets with it
+                raise Stopped from None
+            room = min(self._rows_per_set - at, len(frame) - done)
             # these rows are nobody else's until `received` counts them
             plan.convert(frame[done : done + room], block, at)
             done += room
-            before = self.received
             self.received += room
-            rows, base = self._set, self._base
-            crossed = (before - base) // rows != (self.received - base) // rows
-            if crossed or self._idle:
+            if at + room == self._rows_per_set or self._idle:
                 with self._change:
                     self._change.notify_all()
 
@@ -142,41 +151,35 @@ class Handover:
 
     def _put(self, mark: Mark) -> None:
         while len(self._marks) >= _MARKS:
-            self._sleep(0)
+            self._sleep()
         if self._given_up:
             raise Stopped
         self._marks.append(mark)
         self._change.notify_all()
 
-    def _room(self) -> int:
-        """Free rows, at least one."""
-        room = self._free()
-        if room and not self._given_up:
-            return room
+    def _next_set(self, plan: ColumnPlan) -> Block:
+        """An empty set, which is the last of the full ones from now on."""
         with self._change:
-            began = time.monotonic()
-            self.stalls += 1
-            while self._free() < self._set:
-                self._sleep(self._set)
-            self.stalled += time.monotonic() - began
-        return self._free()
+            if not self._spare and len(self._full) >= self._most:
+                began = time.monotonic()
+                self.stalls += 1
+                while not self._spare:
+                    self._sleep()
+                self.stalled += time.monotonic() - began
+            if self._given_up:
+                raise Stopped
+            if not self._spare:
+                self._spare.append(plan.make_block(self._rows_per_set))
+            self._full.append(self._spare.pop())
+            return self._full[-1]
 
-    def _free(self) -> int:
-        return self._size - (self.received - self.written)
-
-    def _wait_until_empty(self) -> None:
-        """Wait for the writer, and let the next row stand first in the ring."""
-        while self._marks or self.written < self.received:
-            self._sleep(0)
-        self._base = self.received
-
-    def _sleep(self, wanted: int) -> None:
-        """The reader waits until so many rows are free; Stopped if they never will."""
+    def _sleep(self) -> None:
+        """The reader waits for the writer; Stopped if that has given up."""
         if self._given_up:
             raise Stopped
-        self._wanted = wanted
+        self._waiting = True
         self._change.wait()
-        self._wanted = -1
+        self._waiting = False
 
     # the writer's side
 
@@ -201,7 +204,8 @@ class Handover:
                     if self._marks and self._marks[0].row == self.written:
                         return self._marks[0]
                     if count := self._ready(due):
-                        return self._rows(count)
+                        at = (self.written - self._base) % self._rows_per_set
+                        return Rows(self._full[0].rows(at, at + count), count)
                     left = None if due is None else due - time.monotonic()
                     if self.received > self.written if left is None else left <= 0:
                         return None
@@ -213,30 +217,32 @@ class Handover:
         """Rows to take now: to a set's end, to a mark, or all that there are."""
         limit = self._marks[0].row if self._marks else self.received
         rows = limit - self.written
-        to_edge = self._set - (self.written - self._base) % self._set
+        to_edge = self._rows_per_set - (self.written - self._base) % self._rows_per_set
         if rows >= to_edge:
             return to_edge
         overdue = due is not None and time.monotonic() >= due
         return rows if overdue or self._marks or self._eager else 0
 
-    def _rows(self, count: int) -> Rows:
-        at = (self.written - self._base) % self._size
-        columns = self._block.rows(at, at + count) if self._block else []
-        return Rows(columns, count)
-
     def release(self, item: Mark | Rows) -> None:
         """Done with what was taken; its memory may be written again."""
         with self._change:
-            if isinstance(item, Rows):
-                self.written += item.count
-            else:
+            if isinstance(item, Mark):
                 self._marks.popleft()
-            if 0 <= self._wanted <= self._free():
+            else:
+                self.written += item.count
+                if not (self.written - self._base) % self._rows_per_set:
+                    self._recycle(self._full.popleft())
+            if self._waiting:
                 self._change.notify_all()
+
+    def _recycle(self, block: Block) -> None:
+        if len(self._spare) < _SPARE:
+            self._spare.append(block)
 
     def give_up(self) -> None:
         """Nothing more will be taken: `put`, `start` and `mark` raise Stopped."""
         with self._change:
             self._given_up = True
-            self._block = None
+            self._full.clear()
+            self._spare.clear()
             self._change.notify_all()
