@@ -618,6 +618,33 @@ def test_a_new_server_makes_the_client_look_again() -> None:
     assert circuit.last_received == rig.now + 20
 
 
+def test_servers_that_were_there_before_do_not_make_the_client_look_again() -> None:
+    rig = Rig()
+    rig.core.channel("d")
+    rig.later(20.0)
+    sent = len(rig.datagrams)
+    for n in range(100):
+        beacon = Beacon(5064 + n, 7).encode()
+        rig.core.receive_datagram(beacon, "10.0.0.3", rig.now)
+    rig.run()
+    assert len(rig.datagrams) == sent
+    # the second beacon of one that is starting says so
+    rig.later(0.02)
+    sent = len(rig.datagrams)
+    rig.core.receive_datagram(Beacon(5064, 8).encode(), "10.0.0.3", rig.now)
+    rig.later(0.001)
+    assert len(rig.datagrams) == sent + 1
+
+
+def test_a_server_that_starts_is_known_by_its_first_period() -> None:
+    beacons = BeaconWatch()
+    assert beacons.beacon((1, 1), 0, 0.0) is Rhythm.FIRST
+    assert beacons.beacon((1, 1), 1, 0.02) is Rhythm.RESTARTED
+    assert beacons.beacon((1, 1), 2, 0.04) is Rhythm.NORMAL
+    assert beacons.beacon((1, 2), 5, 0.0) is Rhythm.FIRST
+    assert beacons.beacon((1, 2), 6, 15.0) is Rhythm.NORMAL
+
+
 def test_registration_with_the_repeater_until_it_is_confirmed() -> None:
     rig = Rig()
     assert rig.core.registration(0.0) is not None

@@ -13,6 +13,8 @@ FAST = 0.8
 """A period shorter than this part of the average is a restart."""
 SLOW = 1.25
 """A period longer than this part of the average makes the circuit suspicious."""
+STARTING = 1.0
+"""A first period shorter than so many seconds is that of a server that starts."""
 VERY_SLOW = 3.25
 """A period longer than this part of the average says the server was away."""
 
@@ -64,7 +66,7 @@ class BeaconWatch:
         period, heard.at = now - heard.at, now
         if heard.average is None:
             heard.average = period
-            return Rhythm.NORMAL
+            return Rhythm.RESTARTED if period < STARTING else Rhythm.NORMAL
         average = heard.average
         heard.average = 0.875 * average + 0.125 * period
         if period <= FAST * average or period >= VERY_SLOW * average:

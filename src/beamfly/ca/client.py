@@ -37,6 +37,8 @@ RETRY_SECONDS = 1.0
 REGISTER_SECONDS = 1.0
 REGISTER_QUICKLY = 10
 """How often registration is tried every second, before it becomes every 30 s."""
+LISTENING_SECONDS = 30.0
+"""After so long every server that was there has been heard: an unknown one is new."""
 LONGEST_NAME = 500
 """Bytes of a PV name that fit a message."""
 
@@ -86,7 +88,7 @@ class ClientCore:
         """By number."""
         self.circuits: dict[tuple[str, int, int], ClientCircuit] = {}
         """By address, port and priority."""
-        self.now = now
+        self.now = self._start = now
         self.notice = on_notice
         self.searches = Searches(identity.longest_search_period)
         self._circuit_type = circuit_type
@@ -360,7 +362,8 @@ class ClientCore:
             for circuit in self.circuits.values()
             if circuit.address == (host, beacon.port)
         ]
-        if rhythm in (Rhythm.FIRST, Rhythm.RESTARTED):
+        listening = self.now - self._start > LISTENING_SECONDS
+        if rhythm is Rhythm.RESTARTED or (rhythm is Rhythm.FIRST and listening):
             self.searches.hurry(self.now, self.identity.spread)
         for circuit in mine:
             if rhythm is Rhythm.NORMAL:
