@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+import ca_records
 import pytest
-from ca_rig import database, like_the_database, serving
+from ca_rig import database, environment, like_the_database, serving
 
-from ca.c_ioc import CIoc, running
+from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
+from beamfly.devices.record_fields import OnDemandFields
+from ca.c_ioc import CIoc, free_port, running
 
 
 @pytest.fixture(scope="session")
 def ophyd_ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CIoc]:
     """A C IOC with ophyd-async's test records."""
-    with running(tmp_path_factory.mktemp("ophyd_ioc"), database("ca:")) as ioc:
+    with running(
+        tmp_path_factory.mktemp("ophyd_ioc"), database("ca:") + ca_records.RECORDS
+    ) as ioc:
         yield ioc
 
 
@@ -32,5 +37,23 @@ async def records(
         request.getfixturevalue("c_ioc")
         yield "c"
         return
-    async with serving(like_the_database("ca:"), monkeypatch):
+    async with serving(
+        like_the_database("ca:") | ca_records.like_the_database(), monkeypatch
+    ):
         yield "beamfly"
+
+
+@pytest.fixture
+def ca_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedServer]:
+    """The test records from our server in a thread, for plans."""
+    pvs = like_the_database("ca:") | ca_records.like_the_database()
+    with serve_in_thread(pvs, port=0) as server:
+        for name, value in environment(server.port, free_port()).items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def brief_search_for_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields that are not there are not waited for longer than need be."""
+    monkeypatch.setattr(OnDemandFields, "field_seconds", 0.3)

@@ -1,0 +1,181 @@
+"""A motor record for scans and flights: ophyd-async's `Motor` and more of the record.
+
+```python
+m1 = Motor("BL:M1", name="m1")
+RE(mv(m1, 3.5))
+RE(tweak(m1, "reverse"))                       # these are in record_plans
+RE(set_position(m1, 0.0))
+backlash = await m1.field("backlash").get()    # or yield from get_field(m1, "BDST")
+```
+
+It runs on beamfly's Channel Access whether `use_native_ca` was called or not. A move is
+refused if its target is outside of the soft limits; where the motor is now does not
+matter, so one that has crept out of its limits can be brought back. A move that the
+record ends somewhere else, at a limit switch for example, fails.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ophyd_async.core import NotConnectedError, StrictEnum, TimeoutCalculator
+from ophyd_async.core import StandardReadableFormat as Format
+from ophyd_async.epics.motor import Motor as OphydMotor
+from ophyd_async.epics.motor import MotorFlyableMovableLogic, MotorLimitsError
+
+from beamfly.devices.ca import ca_signal_r, ca_signal_rw
+from beamfly.devices.ca_transport import use_native_ca
+from beamfly.devices.record_fields import OnDemandFields, RecordConnector, record_of
+from beamfly.errors import BadValue
+
+
+class Direction(StrictEnum):
+    """DIR: which way the user's axis goes, compared with the dial."""
+
+    POSITIVE = "Pos"
+    NEGATIVE = "Neg"
+
+
+class StopGo(StrictEnum):
+    """SPMG: what the motor may do."""
+
+    STOP = "Stop"
+    PAUSE = "Pause"
+    MOVE = "Move"
+    GO = "Go"
+
+
+class OutsideLimits(MotorLimitsError, BadValue):
+    """A target is outside of the soft limits; nothing was moved."""
+
+
+class MoveEndedEarly(MotorLimitsError):
+    """A limit ended a move before its target."""
+
+
+@dataclass
+class MotorLogic(MotorFlyableMovableLogic):
+    """Limits that let a motor back in, and a look at where a move has ended."""
+
+    motor: "Motor"
+    """Whose logic it is."""
+
+    async def check_move(self, new_position: float) -> None:
+        """OutsideLimits unless the target is within; without limits anything is."""
+        motor = self.motor
+        low, high, dial_low, dial_high = [
+            await limit.get_value()
+            for limit in (
+                self.low_limit_travel,
+                self.high_limit_travel,
+                self.dial_low_limit_travel,
+                self.dial_high_limit_travel,
+            )
+        ]
+        if dial_low == dial_high == 0 or low <= new_position <= high:
+            return
+        here = await self.readback.get_value()
+        show = await motor.shown()
+        msg = (
+            f"{await motor.title()} was not moved from {show(here)} to "
+            f"{show(new_position)}: its soft limits are {show(low)} and {show(high)}"
+        )
+        raise OutsideLimits(msg)
+
+    async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
+        """Move, and see to it that the record has done it."""
+        await super().move(new_position, timeout)
+        violated = await self._limit_violated()
+        high = await self.motor.high_limit_switch.get_value()
+        low = await self.motor.low_limit_switch.get_value()
+        if not (violated or high or low):
+            return
+        here = await self.readback.get_value()
+        near = max(
+            abs(await self.motor.deadband.get_value()),
+            abs(await self.motor.motor_resolution.get_value()),
+        )
+        if abs(here - new_position) <= near:
+            return
+        show = await self.motor.shown()
+        reason = "its soft limits" if violated else "its high limit switch"
+        if low and not violated:
+            reason = "its low limit switch"
+        msg = (
+            f"{await self.motor.title()} is at {show(here)}, not at "
+            f"{show(new_position)}: {reason} ended the move"
+        )
+        raise MoveEndedEarly(msg)
+
+    async def _limit_violated(self) -> bool:
+        """LVIO, which servers that only look like a motor record may not have."""
+        if not self.motor.has_limit_violation:
+            return False
+        try:
+            return bool(await self.motor.field("LVIO").get())
+        except NotConnectedError:
+            self.motor.has_limit_violation = False
+            return False
+
+
+class Motor(OphydMotor, OnDemandFields):
+    """A motor record.
+
+    Reads the readback; config units, resolutions, velocity, offset, description and
+    direction. Everything else is at hand with `field`.
+
+    Args:
+        prefix: Name of the record.
+        name: Of the device.
+    """
+
+    kind = "motor"
+
+    def __init__(self, prefix: str, name: str = "") -> None:
+        self.record = record_of(prefix)
+        self._on_demand = {}
+        self.has_limit_violation = True
+        """Whether the record has a field LVIO, as far as is known."""
+        with use_native_ca():
+            super().__init__(self.record)
+        self._connector = RecordConnector(self.record, ("motor",))
+        with self.add_children_as_readables(Format.CONFIG_SIGNAL):
+            self.description = ca_signal_r(str, f"{self.record}.DESC")
+            """DESC"""
+            self.direction = ca_signal_rw(Direction, f"{self.record}.DIR")
+            """DIR"""
+        self.set_name(name)
+
+    @cached_property
+    def _logic(self) -> MotorLogic:
+        """How it moves and flies."""
+        return MotorLogic(
+            readback=self.user_readback,
+            setpoint=self.user_setpoint,
+            motor_stop=self.motor_stop,
+            low_limit_travel=self.low_limit_travel,
+            high_limit_travel=self.high_limit_travel,
+            dial_low_limit_travel=self.dial_low_limit_travel,
+            dial_high_limit_travel=self.dial_high_limit_travel,
+            velocity=self.velocity,
+            acceleration_time=self.acceleration_time,
+            motor_done_move=self.motor_done_move,
+            max_velocity=self.max_velocity,
+            motor_egu=self.motor_egu,
+            motor=self,
+        )
+
+    async def title(self) -> str:
+        """Name and description, as messages have it: `m1 (sample, horizontal)`."""
+        description = await self.description.get_value()
+        return f"{self.name} ({description})" if description else self.name
+
+    async def shown(self) -> Callable[[float], str]:
+        """A function that shows a position with its digits and units."""
+        digits = max(0, await self.precision.get_value())
+        units = await self.motor_egu.get_value()
+
+        def show(position: float) -> str:
+            return f"{position:.{digits}f} {units}".rstrip()
+
+        return show
