@@ -18,6 +18,7 @@ The shell's part is small:
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from beamfly.ca.access import FULL, Peer
@@ -42,7 +43,18 @@ _SENDER = 0xFFFFFFFF
 
 Rights = Callable[[Peer, str], Access]
 """What a client may do with a PV of some name."""
-Event = PutWaits | HookFailed | CircuitClosed
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFailed:
+    """`access` raised something: a mistake in it; the client got no rights."""
+
+    who: Peer
+    record: str
+    error: Exception
+
+
+Event = PutWaits | HookFailed | AccessFailed | CircuitClosed
 
 
 class ServerCore:
@@ -124,10 +136,18 @@ class ServerCore:
         rights = FULL
         if self._access is not None:
             # who must not write a PV must not write it by the name of a field either
-            rights = Access(self._access(who, self.database.record_of(name)))
+            rights = self._asked(who, self.database.record_of(name))
         if pv.writable or rights is Access.READ:
             return rights
         return rights & ~Access.WRITE
+
+    def _asked(self, who: Peer, record: str) -> Access:
+        """What the server's owner says; nothing if it fails to say."""
+        try:
+            return Access(self._access(who, record)) if self._access else FULL
+        except Exception as error:
+            self.note(AccessFailed(who, record, error))
+            return Access.NONE
 
     def wants(self, circuit: ServerCircuit) -> None:
         """A circuit has something to send."""

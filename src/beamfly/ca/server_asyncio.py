@@ -21,8 +21,8 @@ from beamfly.ca.config import Config
 from beamfly.ca.puts import HOOK_FAILED, HookFailed, Put, PutWaits
 from beamfly.ca.pv import PV
 from beamfly.ca.rules import CircuitState
-from beamfly.ca.server import Rights, ServerCore
-from beamfly.ca.server_circuit import CircuitClosed, ServerCircuit
+from beamfly.ca.server import AccessFailed, Event, Rights, ServerCore
+from beamfly.ca.server_circuit import ServerCircuit
 from beamfly.ca.server_sockets import LOOPBACK, Sockets, beacon_addresses, open_sockets
 from beamfly.ca.sockets import LARGEST_DATAGRAM, tune
 from beamfly.ca.status import ECA_PUTFAIL
@@ -268,7 +268,7 @@ class Server:
             self._react(event)
         self._busy = False
 
-    def _react(self, event: PutWaits | HookFailed | CircuitClosed) -> None:
+    def _react(self, event: Event) -> None:
         """Do what the core cannot do."""
         if isinstance(event, PutWaits):
             work = asyncio.ensure_future(event.work)
@@ -276,6 +276,9 @@ class Server:
             work.add_done_callback(self._hook_done)
         elif isinstance(event, HookFailed):
             _log_hook(event.put, event.error)
+        elif isinstance(event, AccessFailed):
+            text = "rights of %s to %s could not be found out, none were given"
+            log.error(text, event.who, event.record, exc_info=event.error)
         else:
             self._gone(event.circuit, event.reason)
 

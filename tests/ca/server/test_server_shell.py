@@ -16,6 +16,7 @@ from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
 from beamfly.ca.datagrams import Search, Version
 from beamfly.ca.header import pack_header
+from beamfly.ca.message import Access
 from beamfly.ca.puts import Put
 from beamfly.ca.pv import PV
 from beamfly.ca.server_asyncio import Server
@@ -170,6 +171,20 @@ async def test_pv_added_and_removed_while_running(server: Server) -> None:
         server.remove("new")
         with pytest.raises(CAError):
             await channel.get(timeout=0.2)
+
+
+async def test_access_that_fails_gives_no_rights(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def access(who: object, record: str) -> Access:
+        raise ZeroDivisionError(record)
+
+    server = make_server({"x": 1.0}, access=access)
+    async with server, client_of(server) as client:
+        with caplog.at_level(logging.ERROR, "beamfly.ca.server"):
+            channel = await client.connect("x")
+        assert channel.access == 0
+        assert "ZeroDivisionError: x" in caplog.text
 
 
 async def test_hostile_client_is_sent_away_with_a_reason(
