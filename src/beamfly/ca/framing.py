@@ -107,7 +107,7 @@ class Outbox:
 
     def put(self, *pieces: bytes | memoryview) -> None:
         """Queue pieces of a message; LocalProtocolError when the peer is too slow."""
-        size = sum(map(len, pieces))
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if self.size + size > self._limit:
             msg = (
                 f"{self.size} bytes wait for a peer that does not read them; "
