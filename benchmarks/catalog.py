@@ -12,14 +12,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import event_model
+import numpy as np
 from tiled.queries import FullText, Key
 
 from beamfly.catalog import Catalog, make_db
 from beamfly.catalog.jsonl import Line, encode
 from beamfly.catalog.layout import run_place
+from beamfly.hdf import Column, ColumnWriter, Run
 
 RUNS_PER_DAY = 100
 T0 = 1_700_000_000.0
@@ -149,6 +153,62 @@ def storing(directory: Path) -> None:
     catalog.close()
 
 
+def reading(directory: Path) -> None:
+    """Read flyscans back, through databroker and from the column itself."""
+    db = make_db(directory)
+    for rows, fields, flushes in (
+        (20_000, 3, 20),
+        (20_000, 40, 20),
+        (2_000_000, 1, 1),
+        (1000, 40, 3600),
+    ):
+        store_flyscan(db, directory / f"{rows}-{fields}.h5", rows, fields, flushes)
+        documents = 3 + fields + fields * flushes
+        print(f"\n{fields} fields of {rows} rows, {documents} documents")
+        uid = db[-1].uid
+        timed("parse the documents", lambda: Catalog(directory)[-1].stop, 3)
+        timed("db[uid].table(fill=True)", lambda u=uid: db[u].table(fill=True), 3)
+        timed("db[uid].xarray()", lambda u=uid: db[u].xarray(), 3)
+        column = db[uid].v2.primary["data"]["f0"]
+        timed("column[100:110]", lambda c=column: c[100:110], 3)
+    db.v2.close()
+
+
+def store_flyscan(db: Any, path: Path, rows: int, fields: int, flushes: int) -> None:
+    names = [f"f{number}" for number in range(fields)]
+    with ColumnWriter(path) as writer:
+        writer.define([Column(name, np.dtype("<f8")) for name in names])
+        writer.start_run(Run())
+        writer.append([np.arange(rows, dtype=float)] * fields)
+        writer.flush()
+    begun = time.time()
+    run = event_model.compose_run(time=begun, metadata={"plan_name": "fly"})
+    key = {"source": "x", "dtype": "number", "shape": [], "external": "STREAM:"}
+    stream = run.compose_descriptor(name="primary", data_keys=dict.fromkeys(names, key))
+    db.insert("start", run.start_doc)
+    db.insert("descriptor", stream.descriptor_doc)
+    bundles: list[Any] = []
+    for name in names:
+        bundles.append(
+            run.compose_stream_resource(
+                mimetype="application/x-hdf5",
+                uri=f"file://localhost{path}",
+                data_key=name,
+                parameters={"dataset": f"/{name}"},
+            )
+        )
+        db.insert("stream_resource", bundles[-1].stream_resource_doc)
+    edges = [rows * number // flushes for number in range(flushes + 1)]
+    for start, stop in pairwise(edges):
+        numbers = {"start": start + 1, "stop": stop + 1}
+        for bundle in bundles:
+            datum = bundle.compose_stream_datum(
+                {"start": start, "stop": stop}, numbers, stream.descriptor_doc, False
+            )
+            db.insert("stream_datum", datum)
+    db.insert("stop", run.compose_stop())
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     with tempfile.TemporaryDirectory() as place:
@@ -158,6 +218,8 @@ def main() -> None:
         print(f"made {count} runs in {time.perf_counter() - begun:.1f} s")
         finding(directory, uids)
         storing(directory)
+    with tempfile.TemporaryDirectory() as place:
+        reading(Path(place))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from ophyd_async.sim import (
 
 from beamfly.catalog import Catalog, make_db
 from beamfly.errors import BadValue, CatalogError, RunNotFound
+from flying import run_engine
 
 
 @pytest.fixture
@@ -49,9 +50,8 @@ def db(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="module")
 def runs() -> Iterator[RunEngine]:
-    engine = RunEngine()
-    yield engine
-    engine.loop.call_soon_threadsafe(engine.loop.stop)
+    with run_engine() as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_a_real_scan_with_frames(RE: RunEngine, db: Broker, tmp_path: Path) -> N
         md = {"sample": "gold", "when": np.float64(1.5)}
         yield from bp.scan([point, blobs], motor, 1, 3, 3, md=md)
 
-    (uid,) = RE(plan())
+    (uid,) = RE(plan()).run_start_uids
     h = db[uid]
     assert set(h.stream_names) == {"baseline", "primary"}
     assert h.devices() == {"motor", "point", "blobs"}

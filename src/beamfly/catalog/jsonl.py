@@ -71,6 +71,7 @@ def _to_plain(value: Any) -> Any:
 
 
 _encoder = json.JSONEncoder(default=_to_plain, separators=(",", ":"))
+_decoder = json.JSONDecoder()
 
 
 def encode(line: Line) -> bytes:
@@ -104,7 +105,7 @@ def decode(line: bytes, path: Path, number: int | None) -> Line:
     """
     where = "its last line" if number is None else f"line {number}"
     try:
-        content = json.loads(line)
+        content = _decoder.decode(line.decode())
         name, doc = content["name"], content["doc"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CatalogError(
