@@ -186,7 +186,7 @@ def test_nothing_fits_at_all(tmp_path: Path) -> None:
     except HdfError as exc:
         print(exc)
     """
-    for limit in (0, 100, 1000, 3000, 8000, 20_000):
+    for limit in (0, 1000, 20_000):
         path = tmp_path / f"{limit}.h5"
         command = [sys.executable, "-c", textwrap.dedent(script), path, str(limit)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

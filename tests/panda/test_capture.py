@@ -52,7 +52,7 @@ def begin(port: FakeDataPort, tmp_path: Path) -> Iterator[Callable[..., HdfCaptu
 
     yield begin
     for capture in started:
-        capture.stop()
+        capture.stop(0.0)
 
 
 def scaled(samples: np.ndarray) -> np.ndarray:
