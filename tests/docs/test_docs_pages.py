@@ -1,5 +1,8 @@
 """The pages of the documentation do what they say."""
 
+import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +11,10 @@ import pytest
 from page_runner import blocks, is_run, run
 
 ROOT = Path(__file__).parent.parent.parent / "docs"
-PAGES = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if "_build" not in path.parts and is_run(path.read_text())
-)
+ALL = sorted(path for path in ROOT.rglob("*.md") if "_build" not in path.parts)
+PAGES = [path for path in ALL if is_run(path.read_text())]
+AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def name(path: Path) -> str:
@@ -33,6 +35,17 @@ def test_a_page_is_right(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_a_page_that_is_run_checks_something(path: Path) -> None:
     assert any(block.output for block in blocks(path.read_text()))
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_python_on_a_page_is_python_and_what_it_imports_is_there(path: Path) -> None:
+    for code in PYTHON.findall(path.read_text()):
+        tree = compile(code, path.name, "exec", AWAIT | ast.PyCF_ONLY_AST)
+        for node in ast.walk(tree):
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.startswith("beamfly"):
+                found = importlib.import_module(module)
+                assert [n.name for n in node.names if not hasattr(found, n.name)] == []
 
 
 def test_tutorials_are_run() -> None:
