@@ -2,15 +2,16 @@
 
 `caget`, `caput`, `camonitor`, `connect` and `cainfo` are coroutines for asyncio;
 `beamfly.ca.asyncio.Client` is the same without a cache per event loop;
-`beamfly.ca.blocking` is for scripts and threads; `beamfly.ca.client` is the protocol
-without input and output. Names are imported when they are first used, so that this
-package costs nothing to import.
+`beamfly.ca.blocking` is for scripts and threads; `Server` serves PVs;
+`beamfly.ca.client` is the protocol without input and output. Names are imported when
+they are first used, so that this package costs nothing to import.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beamfly.ca.access import AccessRules, Rule
     from beamfly.ca.asyncio import Channel, Client
     from beamfly.ca.catools import (
         CAInfo,
@@ -52,9 +53,15 @@ if TYPE_CHECKING:
     from beamfly.ca.default_client import get_channel, purge_channel_caches
     from beamfly.ca.monitors import Subscription
     from beamfly.ca.nothing import CANothing
+    from beamfly.ca.puts import Put
+    from beamfly.ca.pv import PV
+    from beamfly.ca.records import RecordGroup
+    from beamfly.ca.server_asyncio import Server
+    from beamfly.ca.server_thread import serve_in_thread
     from beamfly.ca.values import ca_array, ca_bytes, ca_float, ca_int, ca_str
 
 _HOMES = {
+    "beamfly.ca.access": ("AccessRules", "Rule"),
     "beamfly.ca.asyncio": ("Channel", "Client"),
     "beamfly.ca.catools": (
         *("CAInfo", "ChannelInfo", "caget", "cainfo", "camonitor", "caput"),
@@ -72,6 +79,11 @@ _HOMES = {
     "beamfly.ca.default_client": ("get_channel", "purge_channel_caches"),
     "beamfly.ca.monitors": ("Subscription",),
     "beamfly.ca.nothing": ("CANothing",),
+    "beamfly.ca.puts": ("Put",),
+    "beamfly.ca.pv": ("PV",),
+    "beamfly.ca.records": ("RecordGroup",),
+    "beamfly.ca.server_asyncio": ("Server",),
+    "beamfly.ca.server_thread": ("serve_in_thread",),
     "beamfly.ca.values": ("ca_array", "ca_bytes", "ca_float", "ca_int", "ca_str"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -98,12 +110,18 @@ __all__ = [
     "FORMAT_CTRL",
     "FORMAT_RAW",
     "FORMAT_TIME",
+    "PV",
+    "AccessRules",
     "CAInfo",
     "CANothing",
     "Channel",
     "ChannelInfo",
     "Client",
     "Config",
+    "Put",
+    "RecordGroup",
+    "Rule",
+    "Server",
     "Subscription",
     "ca_array",
     "ca_bytes",
@@ -120,6 +138,7 @@ __all__ = [
     "get_channel_infos",
     "purge_channel_caches",
     "run",
+    "serve_in_thread",
 ]
 
 

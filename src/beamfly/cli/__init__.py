@@ -13,8 +13,14 @@ import click
 from beamfly.errors import BeamflyError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "ca": ("beamfly.cli.ca:ca", "EPICS PVs: get, put, info, monitor, doctor, serve."),
+    "caget": ("beamfly.cli.ca:caget", "Read PVs, as the tool of EPICS base does."),
+    "cainfo": ("beamfly.cli.ca:cainfo", "Say what PVs are and who serves them."),
+    "camonitor": ("beamfly.cli.ca:camonitor", "Print PVs as they change."),
+    "caput": ("beamfly.cli.ca:caput", "Write a PV."),
     "panda": ("beamfly.cli.panda:panda", "Talk to a PandA: control, save, load, hdf."),
     "demo": ("beamfly.cli.demo:demo", "Fly-scan a simulated beamline, end to end."),
+    "scan": ("beamfly.cli.scan:scan", "Serve scans."),
     "sim": ("beamfly.cli.sim:sim", "Serve a simulated beamline."),
 }
 """Subcommand name -> `module:attribute` of its click command, and one line of help."""

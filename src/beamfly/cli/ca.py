@@ -303,9 +303,25 @@ class _Printer:
         click.echo(f"{self._channel.name}: {error}", err=True)
 
 
-@click.group()
+class _Parts(click.Group):
+    """Adds `serve`, imported when it is called: it brings the server along."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All subcommands, sorted."""
+        return sorted({*super().list_commands(ctx), "serve"})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        if cmd_name == "serve":
+            from beamfly.cli.ca_serve import serve
+
+            return serve
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Parts)
 def ca() -> None:
-    """EPICS Channel Access: get, put, info, monitor, doctor."""
+    """EPICS Channel Access: get, put, info, monitor, doctor, serve."""
 
 
 ca.add_command(caget, "get")
