@@ -86,4 +86,8 @@ async def _serve(
         names = "1 name" if len(pvs) == 1 else f"{len(pvs)} names"
         where = ", ".join(server.interfaces)
         click.echo(f"Serving {names} on {where} port {server.port}.")
+        if set(server.interfaces) == {"127.0.0.1"}:
+            # the default list of addresses has broadcasts only, which do not come here
+            find = f"EPICS_CA_ADDR_LIST=127.0.0.1:{server.port}"
+            click.echo(f"Clients on this machine find it with {find}")
         await stop.wait()
