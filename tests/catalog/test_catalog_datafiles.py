@@ -17,6 +17,7 @@ RUN = Path("/old/catalog/2023-11-14/run.jsonl")
         ("file:///data/a.h5", "/data/a.h5"),
         ("file:/data/a.h5", "/data/a.h5"),
         ("file://localhost/data/my%20file%23.h5", "/data/my file#.h5"),
+        ("file://localhost/data/run#3 what?.h5", "/data/run#3 what?.h5"),
         ("https://example.org/a.h5", None),
         ("", None),
     ],

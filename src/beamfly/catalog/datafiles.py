@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from beamfly.errors import CatalogError
@@ -18,10 +17,14 @@ from beamfly.errors import CatalogError
 
 def path_of(uri: str) -> Path | None:
     """Turn a `file:` address into a path; None for any other address."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
+    scheme, _, rest = uri.partition(":")
+    if scheme != "file":
         return None
-    return Path(url2pathname(parts.path))
+    if rest.startswith("//"):  # a host follows, up to the path
+        host, slash, path = rest[2:].partition("/")
+        rest = slash + path if slash else host
+    # not by urlsplit: many a path holds a # that nobody has quoted
+    return Path(url2pathname(rest))
 
 
 def beside(resource: Mapping[str, Any], run_file: Path) -> str | None:

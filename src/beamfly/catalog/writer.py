@@ -133,7 +133,7 @@ class RunWriter:
         near = beside(doc, file.path) if name == "stream_resource" else None
         file.append(encode(Line(name, doc, near)))
         if name in ("descriptor", "resource", "stream_resource"):
-            self._owners[doc["uid"]] = uid
+            self._owners[str(doc.get("uid"))] = uid
         elif name == "stop":
             self._end(uid)
 
