@@ -34,6 +34,7 @@ def test_devices_without_any_other_driver() -> None:
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     assert found["before"] == [MISSING, False]
     assert found["after"] == [MISSING, False]
+    assert found["own"] == ["beamfly"]
     assert found["rows"] == pytest.approx([-1.0, -0.5, 0.0, 0.5, 1.0])
     assert found["moves"] == pytest.approx([-1.0, -0.5, 0.0, 0.5, 1.0])
     assert found["keys"] == [

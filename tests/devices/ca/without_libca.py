@@ -43,7 +43,15 @@ from ophyd_async.epics.motor import Motor  # noqa: E402
 
 from beamfly.ca.puts import Put  # noqa: E402
 from beamfly.ca.server_thread import serve_in_thread  # noqa: E402
-from beamfly.devices import native_ca_in_use, transport_of, use_native_ca  # noqa: E402
+from beamfly.devices import (  # noqa: E402  # noqa: E402
+    AnalogIn,
+    Scaler,
+    native_ca_in_use,
+    pv,
+    transport_of,
+    use_native_ca,
+)
+from beamfly.devices import Motor as OwnMotor  # noqa: E402
 
 
 def unavailable() -> str:
@@ -57,6 +65,9 @@ def unavailable() -> str:
 
 def main() -> None:
     found: dict[str, Any] = {"before": [unavailable(), native_ca_in_use()]}
+    # our own devices need no switch
+    own = (OwnMotor("X:m1"), AnalogIn("X:ai"), Scaler("X:s"), pv("X:any"))
+    found["own"] = sorted({transport_of(device) for device in own})
     switch = use_native_ca()
     made: list[Any] = [
         DemoStage("X:stage:", name="stage"),
