@@ -62,6 +62,7 @@ class PandaSession:
 
     async def write(self, tell: Command[None], ask: Command[Any] | None = None) -> Any:
         """Write; read in the same round trip if `ask` is given; poke the poller."""
+        self.poller.writing()
         if ask is None:
             await self.link.send(tell)
             answer = None

@@ -61,6 +61,11 @@ class PollSchedule:
         self._watched.subtract(groups)
         self._watched += Counter()
 
+    @property
+    def held(self) -> bool:
+        """Whether it is to be fast until further notice."""
+        return self._held > 0
+
     def hold(self, busy: bool) -> None:
         """Poll fast until further notice, or no longer; nests."""
         self._held += 1 if busy else -1
@@ -74,7 +79,7 @@ class PollSchedule:
         if asked is None:
             return float("-inf")
         rest, busy = PERIODS[group]
-        fast = self._held > 0 or now < self._hurry_until
+        fast = self.held or now < self._hurry_until
         return asked + (busy if fast else rest)
 
     def take_due(self, now: float) -> list[ChangeGroup]:
@@ -112,7 +117,12 @@ class Monitor:
 
 
 class PandaPoller:
-    """Keeps the monitors of one PandA up to date; runs while there are any."""
+    """Keeps the monitors of one PandA up to date; runs while there are any.
+
+    While it is held, who starts to listen to a bit that was high at some time since
+    the last write is told so, before its value now: to write and then to wait for
+    what the write starts is no race, however soon that is over.
+    """
 
     def __init__(self, link: PandaLink) -> None:
         self._link = link
@@ -121,6 +131,7 @@ class PandaPoller:
         self._new: dict[Monitor, None] = {}
         self._by_name: dict[str, dict[Monitor, None]] = {}
         self._seen: dict[str, str] = {}
+        self._risen: set[str] = set()
         self._generation = 0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -168,14 +179,33 @@ class PandaPoller:
         self._schedule.poke(asyncio.get_running_loop().time())
         self._wake.set()
 
+    @property
+    def running(self) -> bool:
+        """Whether the PandA is being asked."""
+        return self._task is not None and not self._task.done()
+
+    def saw_high(self, name: str) -> bool:
+        """Whether a bit was seen high, or to have been, since the last write."""
+        return name in self._risen
+
+    def writing(self) -> None:
+        """Something is about to be written: what happened before does not count."""
+        self._risen.clear()
+
     def hold(self, busy: bool) -> None:
         """Poll fast until called with False as often as with True."""
         self._schedule.hold(busy)
+        # a bit may rise and fall before anybody starts to listen
+        if busy:
+            self._schedule.watch([ChangeGroup.BITS])
+            self._ensure_running()
+        else:
+            self._schedule.unwatch([ChangeGroup.BITS])
         self._wake.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._monitors:
+        while self._monitors or self._schedule.held:
             self._wake.clear()
             new, self._new = list(self._new), {}
             try:
@@ -203,7 +233,10 @@ class PandaPoller:
             # a new connection reports everything as changed
             self._generation = self._link.generation
             self._seen.clear()
+            self._risen.clear()
         for monitor, answer in zip(new, answers, strict=False):
+            if self.saw_high(monitor.target) and answer == "0":
+                self._hand_over(monitor, "1")
             self._hand_over(monitor, answer)
         stale: dict[Monitor, None] = {}
         for group, changes in zip(groups, answers[len(new) :], strict=True):
@@ -233,6 +266,8 @@ class PandaPoller:
         for name, value in changes.values.items():
             before = self._seen.get(name)
             self._seen[name] = value
+            if group is ChangeGroup.BITS and (value == "1" or before == value):
+                self._risen.add(name)
             for monitor in list(self._by_name.get(name, ())):
                 if monitor.triggers:
                     stale[monitor] = None
