@@ -1,5 +1,6 @@
 """`beamfly scan serve`, as a user starts it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from beamfly.ca.server_thread import serve_in_thread
 from beamfly.cli.scan import scan
-from beamfly.scan import Log, ScanClient
+from beamfly.scan import Log, ScanClient, Set
 
 SERVE = "from beamfly.cli.scan import scan; scan()"
 
@@ -32,6 +34,27 @@ def test_serve_until_interrupted(tmp_path: Path):
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert "stopped" in process.stdout.read()
+
+
+def test_pvs_are_found_with_channel_access():
+    with (
+        serve_in_thread({"BL:X": 2.5}, port=0) as ioc,
+        subprocess.Popen(
+            [sys.executable, "-c", SERVE, "serve", "--port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ioc.port}"},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        with ScanClient("127.0.0.1", port) as client:
+            number = client.submit([Set("BL:X", 4, completion=True), Log("BL:X")])
+            assert client.waitUntilDone(number).state == "Finished"
+            assert client.getData(number)["BL:X"]["value"] == [4.0]
+            client.shutdown()
+        assert process.wait(20) == 0
+        assert ioc.value("BL:X") == 4.0
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path):

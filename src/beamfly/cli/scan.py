@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import signal
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from beamfly.ca.asyncio import Client
+from beamfly.devices.scan_channels import CaChannels
 from beamfly.errors import BadValue
 from beamfly.scan.config import ScanConfig, read_config
 from beamfly.scan.server import LOOPBACK, ScanServer
@@ -41,14 +43,25 @@ def scan() -> None:
     help="SQLite file that keeps samples across restarts.",
 )
 @click.option("--path", "paths", multiple=True, help="Folder of files and scripts.")
+@click.option(
+    "--ca/--no-ca",
+    default=True,
+    show_default=True,
+    help="Whether PVs are looked for with Channel Access.",
+)
 def serve(
     config_file: Path | None,
     port: int | None,
     host: str,
     data_log: Path | None,
     paths: tuple[str, ...],
+    ca: bool,
 ) -> None:
-    """Serve scans until interrupted; PVs are loc:// and sim:// ones."""
+    """Serve scans until interrupted.
+
+    PVs are found with Channel Access as EPICS_CA_ADDR_LIST and its like say; those
+    that start with loc:// or sim:// live in the server.
+    """
     logging.basicConfig(format="%(levelname)s %(message)s")
     config = _read(config_file)
     if port is not None:
@@ -56,7 +69,7 @@ def serve(
     if data_log is not None:
         config = replace(config, data_log=str(data_log))
     config = replace(config, paths=[*config.paths, *paths])
-    asyncio.run(_serve(config, host))
+    asyncio.run(_serve(config, host, ca))
 
 
 def _read(path: Path | None) -> ScanConfig:
@@ -68,9 +81,14 @@ def _read(path: Path | None) -> ScanConfig:
         raise BadValue(f"{path} cannot be read: {error.strerror}") from None
 
 
-async def _serve(config: ScanConfig, host: str) -> None:
+async def _serve(config: ScanConfig, host: str, ca: bool) -> None:
     loop = asyncio.get_running_loop()
-    async with ScanServer(config, host) as server:
+    async with AsyncExitStack() as stack:
+        channels = None
+        if ca:
+            channels = CaChannels(await stack.enter_async_context(Client()))
+        scan_server = ScanServer(config, host, channels)
+        server = await stack.enter_async_context(scan_server)
         for number in (signal.SIGINT, signal.SIGTERM):
             # Windows has no such handlers and interrupts by itself
             with suppress(NotImplementedError):
