@@ -549,6 +549,34 @@ def test_a_detector_that_cannot_be_triggered_is_named(RE, panda, docs, tmp_path)
         RE(fly([panda, blob], trigger="internal"))
 
 
+def test_a_dead_time_that_is_too_short_is_refused(RE, panda, docs):
+    with pytest.raises(BadValue, match="panda needs 8e-09 s between frames"):
+        RE(fly(panda, num=1, deadtime=1e-9))
+    assert docs.names == []
+
+
+def test_a_panda_that_cannot_be_staged_makes_no_run(RE, tmp_path, docs):
+    with serve_in_thread() as sim:
+        ports = {"control_port": sim.control_port, "data_port": sim.data_port}
+        with init_devices():
+            panda = HDFPanda(sim.host, tmp_path, **ports)
+    with pytest.raises(PandaDisconnected, match=r"127\.0\.0\.1:"):
+        RE(fly(panda, num=1))
+    assert docs.names == []
+
+
+def test_ctrl_c_once_lets_the_flight_finish(RE, panda, hand, docs):
+    def program():
+        threading.Thread(target=RE.request_pause, args=(True,)).start()
+        hand.pulse(5)
+
+    at(RE, "complete", program)
+    result = RE(fly(panda, num=5))
+    assert result.exit_status == "success"
+    assert RE.state == "idle"
+    assert docs.rows == 5
+
+
 def test_two_detectors_fly_together(RE, panda, docs, tmp_path):
     where = StaticPathProvider(UUIDFilenameProvider(), tmp_path)
     with init_devices():

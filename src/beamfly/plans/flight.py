@@ -200,10 +200,13 @@ def trigger_infos(
             raise BadValue(msg)
         if triggers.num is None and not panda:
             raise BadValue(f"{detector.name} needs num; nothing was done")
-        info = triggers.info(kind, panda)
-        if deadtime and kind in _EXTERNAL and not triggers.deadtime:
-            info = info.model_copy(update={"deadtime": deadtime})
-        infos.append(info)
+        if deadtime and 0 < triggers.deadtime < deadtime:
+            msg = (
+                f"{detector.name} needs {deadtime:g} s between frames, deadtime is "
+                f"{triggers.deadtime:g} s; nothing was done"
+            )
+            raise BadValue(msg)
+        infos.append(triggers.info(kind, panda))
     return infos
 
 

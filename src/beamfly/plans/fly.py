@@ -57,7 +57,8 @@ def fly(
 ) -> MsgGenerator[str]:
     """Take frames while things move by themselves, in one run.
 
-    A pause in the middle ends the run with what there is: nothing is taken twice.
+    Ctrl-C once lets the flight finish. Twice ends the run with what there is, as does
+    a pause from elsewhere: nothing is taken twice.
 
     Args:
         detectors: A PandA, or several detectors that fly.
@@ -117,11 +118,12 @@ def _run(
     body: Callable[[], MsgGenerator[None]],
 ) -> MsgGenerator[str]:
     """Stage, do `body` inside a run, land whatever happens, judge, close."""
-    uid = yield from bps.open_run(metadata)
-    # from here on a pause cannot be resumed: it would fly, and capture, once more
-    yield from bps.clear_checkpoint()
+    uid = None
     try:
         yield from bps.stage_all(*flight.devices)
+        uid = yield from bps.open_run(metadata)
+        # now a pause cannot be resumed: that would fly, and capture, once more
+        yield from bps.clear_checkpoint()
         yield from body()
     except GeneratorExit:
         # halted: no message is taken any more, the RunEngine unstages
@@ -130,8 +132,9 @@ def _run(
         yield from land(flight)
         _tell(flight, error)
         cause = _cause(error)
-        reason = str(cause) or type(cause).__name__
-        yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
+        if uid is not None:
+            reason = str(cause) or type(cause).__name__
+            yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
     errors = yield from land(flight)
     _tell(flight)
