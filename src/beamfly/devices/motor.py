@@ -18,7 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ophyd_async.core import NotConnectedError, StrictEnum, TimeoutCalculator
+from ophyd_async.core import (
+    NotConnectedError,
+    StrictEnum,
+    TimeoutCalculator,
+    wait_for_value,
+)
 from ophyd_async.core import StandardReadableFormat as Format
 from ophyd_async.epics.motor import Motor as OphydMotor
 from ophyd_async.epics.motor import MotorFlyableMovableLogic, MotorLimitsError
@@ -85,27 +90,39 @@ class MotorLogic(MotorFlyableMovableLogic):
     async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
         """Move, and see to it that the record has done it."""
         await super().move(new_position, timeout)
+        # gateways and imitations may complete a put before the motor has arrived
+        if not await self.motor_done_move.get_value():
+            await wait_for_value(self.motor_done_move, 1, timeout())
+        reason = await self._what_ended_it(new_position)
+        if reason:
+            here = await self.readback.get_value()
+            show = await self.motor.shown()
+            msg = (
+                f"{await self.motor.title()} is at {show(here)}, not at "
+                f"{show(new_position)}: {reason} ended the move"
+            )
+            raise MoveEndedEarly(msg)
+
+    async def _what_ended_it(self, target: float) -> str:
+        """The limit that kept the motor from its target, empty if it is there."""
+        motor = self.motor
         violated = await self._limit_violated()
-        high = await self.motor.high_limit_switch.get_value()
-        low = await self.motor.low_limit_switch.get_value()
+        high = await motor.high_limit_switch.get_value()
+        low = await motor.low_limit_switch.get_value()
         if not (violated or high or low):
-            return
-        here = await self.readback.get_value()
+            return ""
         near = max(
-            abs(await self.motor.deadband.get_value()),
-            abs(await self.motor.motor_resolution.get_value()),
+            abs(await motor.deadband.get_value()),
+            abs(await motor.motor_resolution.get_value()),
         )
-        if abs(here - new_position) <= near:
-            return
-        show = await self.motor.shown()
-        reason = "its soft limits" if violated else "its high limit switch"
-        if low and not violated:
-            reason = "its low limit switch"
-        msg = (
-            f"{await self.motor.title()} is at {show(here)}, not at "
-            f"{show(new_position)}: {reason} ended the move"
-        )
-        raise MoveEndedEarly(msg)
+        if abs(await self.readback.get_value() - target) <= near:
+            return ""
+        # a record that refuses a target goes back to the setpoint that it had
+        if violated and abs(await self.setpoint.get_value() - target) > near:
+            return "its soft limits"
+        if high or low:
+            return f"its {'high' if high else 'low'} limit switch"
+        return ""
 
     async def _limit_violated(self) -> bool:
         """LVIO, which servers that only look like a motor record may not have."""

@@ -72,13 +72,13 @@ class Scaler(StandardReadable, EpicsDevice, Triggerable, Preparable, OnDemandFie
         self.record = record_of(prefix)
         self._on_demand = {}
         self._was_continuous: bool | None = None
-        self._columns: dict[str, SignalR[float]] = {}
+        self._columns: dict[str, SignalR[Any]] = {}
         super().__init__(connector=RecordConnector(self.record, self.record_types))
         numbers = range(1, nchan + 1)
-        self.counts = DeviceVector(
-            {n: ca_signal_r(float, f"{self.record}.S{n}") for n in numbers}
+        self.counts: DeviceVector[SignalR[Any]] = DeviceVector(
+            {n: ca_signal_r(None, f"{self.record}.S{n}") for n in numbers}
         )
-        """S1 and so on."""
+        """S1 and so on; versions of the record differ in their type."""
         self.labels = DeviceVector(
             {n: ca_signal_rw(str, f"{self.record}.NM{n}") for n in numbers}
         )

@@ -31,6 +31,8 @@ record(stringin, "R:si") { field(VAL, "hello") field(PINI, "YES") }
 record(stringout, "R:so") { field(VAL, "hello") field(PINI, "YES") }
 record(lsi, "R:lsi") { field(SIZV, "100") field(PINI, "YES")
   field(INP, {const:"a string that is just longer than forty characters"}) }
+record(int64in, "R:big") { field(VAL, "1099511627776") field(PINI, "YES") }
+record(int64out, "R:bigout") { field(VAL, "1") field(PINI, "YES") }
 record(lso, "R:lso") { field(SIZV, "100") }
 record(calc, "R:calc") { field(A, "20") field(CALC, "A*2") field(EGU, "mm")
   field(PINI, "YES") }

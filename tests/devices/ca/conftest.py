@@ -56,4 +56,4 @@ def ca_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedServer]:
 @pytest.fixture(autouse=True)
 def brief_search_for_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fields that are not there are not waited for longer than need be."""
-    monkeypatch.setattr(OnDemandFields, "field_seconds", 0.3)
+    monkeypatch.setattr(OnDemandFields, "field_seconds", 0.8)

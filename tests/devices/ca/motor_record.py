@@ -19,6 +19,8 @@ class MotorRecord:
         self._wake: asyncio.Event | None = None
         self.stuck = False
         """Moves take for ever."""
+        self.early = False
+        """Puts are complete before the motor has arrived."""
         self.moves: list[float] = []
         """Where it was sent to."""
         double = PV(at, units="mm", precision=3, on_put=self._move, drvl=0, drvh=0)
@@ -89,6 +91,8 @@ class MotorRecord:
         start = record["RBV"]
         self._stop.clear()
         record.post(LVIO=0, DMOV=0, MOVN=1)
+        if self.early and put is not None:
+            put.finish()
         step = 0
         while (self.stuck or step < STEPS) and not self._stop.is_set():
             step += 1

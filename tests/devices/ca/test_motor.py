@@ -1,6 +1,9 @@
 """The motor device against a motor record of our server, and in mock mode."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +15,12 @@ from bluesky.run_engine import RunEngine
 from bluesky.utils import FailedStatus
 from ca_rig import environment, serving, until
 from motor_record import MotorRecord
-from ophyd_async.core import FlyMotorInfo, init_devices, set_mock_value
+from ophyd_async.core import (
+    FlyMotorInfo,
+    init_devices,
+    observe_value,
+    set_mock_value,
+)
 from ophyd_async.epics.motor import Motor as OphydMotor
 from ophyd_async.epics.motor import MotorLimitsError, OffsetMode
 
@@ -93,6 +101,15 @@ async def test_stop(monkeypatch: pytest.MonkeyPatch) -> None:
         # the next move does not wait for one that nobody waits for
         await motor.set(1.0)
         assert await motor.user_readback.get_value() == 1.0
+
+
+async def test_puts_that_complete_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = MotorRecord()
+    record.early = True
+    async with serving({"X:m1": record.record}, monkeypatch):
+        motor = await connected()
+        await motor.set(3.0)
+        assert record.record["RBV"] == 3.0 and record.record["DMOV"] == 1
 
 
 async def test_back_inside_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +205,56 @@ async def test_forty_motors_connect(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.gather(*(motor.connect(timeout=10) for motor in motors))
         for motor in (motors[0], motors[-1]):
             assert (await motor.read())[motor.name]["value"] == 0.0
+
+
+CAPROTO = """
+import sys
+from caproto.server import PVGroup, SubGroup, pvproperty, run
+from caproto.ioc_examples.fake_motor_record import FakeMotor
+class Ioc(PVGroup):
+    m1 = SubGroup(FakeMotor, velocity=20.0, precision=3, user_limits=(-5, 5),
+                  tick_rate_hz=50, prefix="m1")
+    ao = pvproperty(value=1.0, record="ao")
+run(Ioc(prefix="C:").pvdb, interfaces=["127.0.0.1"])
+"""
+
+
+@pytest.fixture
+def caproto_motor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A motor record of caproto, whose fields are made from motor.dbd."""
+    port = free_port()
+    for name, value in environment(port, free_port()).items():
+        monkeypatch.setenv(name, value)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CAPROTO],
+        env={**os.environ, "EPICS_CAS_SERVER_PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield
+    process.kill()
+    process.wait(10)
+
+
+@pytest.mark.peer
+async def test_a_motor_record_made_by_others(caproto_motor: None) -> None:
+    motor = Motor("C:m1", name="m1")
+    await motor.connect(timeout=20)
+    assert (await motor.read_configuration())["m1-direction"]["value"] == "Pos"
+    await motor.velocity.set(20.0)
+    await asyncio.wait_for(motor.set(1.5).task, 10)
+    async for position in observe_value(motor.user_readback, done_timeout=10):
+        if position == pytest.approx(1.5):
+            break
+    await motor.dial_low_limit_travel.set(-5.0)
+    await motor.dial_high_limit_travel.set(5.0)
+    with pytest.raises(OutsideLimits, match=r"to 6.000.*limits are -5.000 and 5.000"):
+        await motor.set(6.0)
+    found = await motor.read_fields()
+    absent = [name for name, value in found.items() if value is None]
+    assert len(found) - len(absent) > 90, absent
+    with pytest.raises(Exception, match="C:ao is an ao, not a motor"):
+        await Motor("C:ao").connect(timeout=10)
 
 
 # ---- plans
