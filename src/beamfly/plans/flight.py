@@ -244,11 +244,12 @@ def _check_keys(flight: Flight) -> MsgGenerator[None]:
 
 
 def take_off(flight: Flight) -> MsgGenerator[None]:
-    """Kick off detectors, then what triggers them; announce rows until all is done."""
+    """Kick off detectors, then the flyers in turn; announce rows until all is done."""
     flyers = [flyer for flyer, _ in flight.flyers]
     yield from bps.kickoff_all(*flight.detectors, wait=True)
-    if flyers:
-        yield from bps.kickoff_all(*flyers, wait=True)
+    for flyer in flyers:
+        # what waits for a motor to pass must wait before that starts
+        yield from bps.kickoff(flyer, wait=True)
     yield from bps.collect_while_completing(
         [*flyers, *flight.detectors],
         flight.detectors,

@@ -64,7 +64,8 @@ def fly(
         detectors: A PandA, or several detectors that fly.
         num: Events to take, None for as many as there are until PCAP ends.
         flyers: What moves and triggers meanwhile: pairs of a flyable device, or of
-            an ophyd-async FlyableLogic, and what it is prepared for.
+            an ophyd-async FlyableLogic, and what it is prepared for. They start in
+            this order, each once the one before has: triggers first, then motors.
         livetime: Seconds that a frame takes, 0 for what is set.
         deadtime: Seconds between frames, 0 for the least there can be.
         trigger: external if flyers or the PandA's own wiring trigger; internal if
