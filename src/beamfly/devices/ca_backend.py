@@ -314,12 +314,15 @@ class CaCommandBackend(EpicsCommandBackend):
         """Find the PV; TypeError unless it is a scalar integer or enum."""
         self._hold, facts = await find(self.write_pv, timeout)
         if facts.count != 1:
-            msg = f"ca://{self.write_pv} is an array PV, a command needs a scalar one"
+            msg = (
+                f"ca://{self.write_pv} is an array PV; a command requires a scalar "
+                "numeric PV"
+            )
             raise TypeError(msg)
         if facts.type not in COMMAND_TYPES:
             msg = (
-                f"ca://{self.write_pv} is not a numeric PV but a {facts.type.name}; a "
-                "command needs an integer or an enum"
+                f"ca://{self.write_pv} is a {facts.type.name}; a command "
+                "requires a scalar numeric PV: an integer or an enum"
             )
             raise TypeError(msg)
 

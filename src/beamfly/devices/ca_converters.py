@@ -314,13 +314,17 @@ def make_converter(datatype: Any, facts: Sequence[Facts]) -> Converter:
         facts: Of the PV, or of the one to read and the one to write.
     """
     _agreed({one.pv: one.kind() for one in facts}, "datatypes and element_count")
-    _agreed({one.pv: one.choices for one in facts}, "choices")
     first = facts[0]
     if datatype is None:
         datatype = _inferred(first)
     elif datatype == typing.Sequence[str]:
         datatype = cast(Any, Sequence[str])
     kind = _kind(datatype)
+    if kind is bool:
+        # what the two states are called does not matter then
+        _agreed({one.pv: len(one.choices) for one in facts}, "number of choices")
+    else:
+        _agreed({one.pv: one.choices for one in facts}, "choices")
     make = (SCALARS if first.count == 1 else ARRAYS)[first.type].get(kind)
     if make is None and first.count == 1 and kind not in SCALARS[first.type]:
         # an array that has room for one element only

@@ -4,7 +4,10 @@ import asyncio
 import gc
 import logging
 import threading
+import time
+import typing
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -62,6 +65,10 @@ class SupersetAbcd(SupersetEnum):
     B = "Bbb"
     C = "Ccc"
     D = "Ddd"
+
+
+class NoEnum(Enum):
+    A = "Aaa"
 
 
 class Rows(Table):
@@ -211,6 +218,7 @@ async def test_what_it_cannot_be_is_said_on_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pvs = {name: _fresh(name) for name in PVS}
+    pvs["X:other"] = PV(0, states=("", ""))
     async with serving(pvs, monkeypatch):
         for pv, declared, words in DOES_NOT_FIT:
             signal: SignalRW[Any] = ca_signal_rw(declared, pv)
@@ -220,6 +228,13 @@ async def test_what_it_cannot_be_is_said_on_connection(
             await ca_signal_rw(None, "X:float", "X:int").connect()
         with pytest.raises(TypeError, match=r"Differing choices: X:enum has .*X:two"):
             await ca_signal_rw(str, "X:enum", "X:two").connect()
+        with pytest.raises(TypeError, match="Differing number of choices"):
+            await ca_signal_rw(bool, "X:two", "X:enum").connect()
+        # what the states of a bool are called does not matter
+        await ca_signal_rw(bool, "X:two", "X:other").connect()
+        await ca_signal_rw(typing.Sequence[str], "X:texts").connect()
+        with pytest.raises(TypeError, match=r"NoEnum.*should inherit from"):
+            await ca_signal_rw(NoEnum, "X:enum").connect()  # type: ignore[type-var]
 
 
 async def test_values_that_do_not_fit_are_not_sent(
@@ -570,6 +585,37 @@ async def test_refused_and_broken_puts(monkeypatch: pytest.MonkeyPatch) -> None:
             await status
 
 
+async def test_a_pv_that_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving({"X:a": 1.0, "X:b": 2.0}, monkeypatch) as server:
+        signal = ca_signal_rw(float, "X:a")
+        await signal.connect()
+        backend_of(signal).write_pv = "X:b"
+        await signal.set(3.0)
+        assert (server["X:a"].value, server["X:b"].value) == (1.0, 3.0)
+        assert await signal.locate() == {"setpoint": 3.0, "readback": 1.0}
+        backend_of(signal).write_pv = "X:missing"
+        with pytest.raises(TimeoutError, match="ca://X:missing"):
+            await signal.set(4.0, timeout=0.05)
+
+
+async def test_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt takes its time, and the record hears of the first one alone."""
+    values: list[float] = []
+
+    async def slow(put: Put) -> None:
+        values.append(put.value)
+        await asyncio.sleep(0.4)
+
+    async with serving({"X:a": PV(0.0, on_put=slow)}, monkeypatch):
+        signal = ca_signal_rw(float, "X:a", attempts=3, timeout=0.05)
+        await signal.connect()
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            await signal.set(1.0)
+        assert time.monotonic() - start > 0.14
+        assert values == [1.0]
+
+
 # ---- commands
 
 
@@ -591,8 +637,8 @@ async def test_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         await two.execute()
         assert server["X:go"].value == 0
         for name, words in (
-            ("X:float", "not a numeric PV but a DOUBLE"),
-            ("X:text", "not a numeric PV but a STRING"),
+            ("X:float", "is a DOUBLE; a command requires a scalar numeric PV"),
+            ("X:text", "is a STRING; a command requires a scalar numeric PV"),
             ("X:array", "is an array PV"),
         ):
             with pytest.raises(TypeError, match=words):
