@@ -12,6 +12,9 @@ import numpy.typing as npt
 from beamfly.errors import HdfError
 from beamfly.hdf.layout import ENTRY, RUNS, Run, open_runs, read_runs
 
+FAILURES = (OSError, RuntimeError, ValueError, KeyError)
+"""What h5py raises when HDF5 cannot read."""
+
 
 class Columns(Mapping[str, h5py.Dataset]):
     """An open file as a mapping of column name to dataset; use it in a `with` block.
@@ -93,17 +96,26 @@ def open_columns(path: str | os.PathLike[str]) -> Columns:
     Raises:
         HdfError: It is not there, or cannot be read.
     """
+    return Columns(open_file(path))
+
+
+def open_file(path: str | os.PathLike[str]) -> h5py.File:
+    """Open a file of any program to read it, whether or not it is being written.
+
+    Raises:
+        HdfError: It is not there, or cannot be read.
+    """
     path = Path(path)
     if not path.is_file():
         raise HdfError(f"there is no file {path}")
     try:
-        return Columns(h5py.File(path, "r", swmr=True, locking="best-effort"))
-    except (OSError, RuntimeError, ValueError):
+        return h5py.File(path, "r", swmr=True, locking="best-effort")
+    except FAILURES:
         # not written for SWMR: it can only be read when its writer is done
         try:
-            return Columns(h5py.File(path, "r", locking="best-effort"))
-        except (OSError, RuntimeError) as exc:
-            reason = str(exc).replace("\n", " ")
+            return h5py.File(path, "r", locking="best-effort")
+        except FAILURES as exc:
+            reason = str(exc).replace("\n", " ").strip("'\"")
             raise HdfError(f"cannot read {path}: {reason}") from exc
 
 

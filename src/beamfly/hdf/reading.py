@@ -16,9 +16,7 @@ import numpy.typing as npt
 
 from beamfly.errors import HdfError
 from beamfly.hdf.layout import RUNS, Run, read_runs
-
-_FAILURES = (OSError, RuntimeError, ValueError, KeyError)
-"""What h5py raises when HDF5 fails."""
+from beamfly.hdf.reader import FAILURES, open_file
 
 
 class DatasetReader:
@@ -35,29 +33,12 @@ class DatasetReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if not self.path.is_file():
-            raise HdfError(f"there is no file {self.path}")
-        self._file = self._open()
-
-    def _open(self) -> h5py.File:
-        try:
-            return h5py.File(self.path, "r", swmr=True, locking="best-effort")
-        except _FAILURES:
-            # not written for SWMR: it can only be read when its writer is done
-            try:
-                return h5py.File(self.path, "r", locking="best-effort")
-            except _FAILURES as exc:
-                raise self._failed(exc) from exc
-
-    def _failed(self, exc: Exception, dataset: str = "") -> HdfError:
-        reason = str(exc).replace("\n", " ").strip("'\"")
-        what = f"{dataset} in {self.path}" if dataset else str(self.path)
-        return HdfError(f"cannot read {what}: {reason}")
+        self._file = open_file(path)
 
     def _dataset(self, dataset: str) -> h5py.Dataset:
         try:
             found = self._file[dataset]
-        except _FAILURES as exc:
+        except FAILURES as exc:
             raise HdfError(f"there is no dataset {dataset} in {self.path}") from exc
         if not isinstance(found, h5py.Dataset):
             raise HdfError(f"{dataset} in {self.path} is a group, not a dataset")
@@ -97,8 +78,10 @@ class DatasetReader:
         found = self._dataset(dataset)
         try:
             return cast("npt.NDArray[Any]", found[start:stop])
-        except _FAILURES as exc:
-            raise self._failed(exc, dataset) from exc
+        except FAILURES as exc:
+            reason = str(exc).replace("\n", " ").strip("'\"")
+            msg = f"cannot read {dataset} in {self.path}: {reason}"
+            raise HdfError(msg) from exc
 
     @property
     def runs(self) -> list[Run]:
@@ -108,7 +91,7 @@ class DatasetReader:
             if not isinstance(group, h5py.Group):
                 return []
             return read_runs(cast("dict[str, h5py.Dataset]", group))
-        except (*_FAILURES, AttributeError, UnicodeError):
+        except (*FAILURES, AttributeError, UnicodeError):
             return []  # a group of that name, with something else in it
 
     def close(self) -> None:
