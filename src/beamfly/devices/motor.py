@@ -14,6 +14,7 @@ matter, so one that has crept out of its limits can be brought back. A move that
 record ends somewhere else, at a limit switch for example, fails.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,15 +69,12 @@ class MotorLogic(MotorFlyableMovableLogic):
     async def check_move(self, new_position: float) -> None:
         """OutsideLimits unless the target is within; without limits anything is."""
         motor = self.motor
-        low, high, dial_low, dial_high = [
-            await limit.get_value()
-            for limit in (
-                self.low_limit_travel,
-                self.high_limit_travel,
-                self.dial_low_limit_travel,
-                self.dial_high_limit_travel,
-            )
-        ]
+        low, high, dial_low, dial_high = await asyncio.gather(
+            self.low_limit_travel.get_value(),
+            self.high_limit_travel.get_value(),
+            self.dial_low_limit_travel.get_value(),
+            self.dial_high_limit_travel.get_value(),
+        )
         if dial_low == dial_high == 0 or low <= new_position <= high:
             return
         here = await self.readback.get_value()
@@ -106,9 +104,11 @@ class MotorLogic(MotorFlyableMovableLogic):
     async def _what_ended_it(self, target: float) -> str:
         """The limit that kept the motor from its target, empty if it is there."""
         motor = self.motor
-        violated = await self._limit_violated()
-        high = await motor.high_limit_switch.get_value()
-        low = await motor.low_limit_switch.get_value()
+        violated, high, low = await asyncio.gather(
+            self._limit_violated(),
+            motor.high_limit_switch.get_value(),
+            motor.low_limit_switch.get_value(),
+        )
         if not (violated or high or low):
             return ""
         near = max(
