@@ -148,6 +148,22 @@ def test_control_takes_lines(sim: SimulatedPandA) -> None:
     assert lines[8].endswith("is 2000 bytes long, a PandA takes 1022; nothing was sent")
 
 
+def test_control_does_not_send_half_a_table(sim: SimulatedPandA) -> None:
+    result = run(sim, "control", stdin="*ECHO hello?\nSEQ1.TABLE<\n1 2 3 4\n")
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        "OK =hello",
+        "Error: SEQ1.TABLE< has no empty line at its end; it was not sent",
+    ]
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "74424"])
+def test_ports_that_there_are_not(port: str) -> None:
+    result = CliRunner().invoke(main, ["panda", "info", "127.0.0.1", "--port", port])
+    assert result.exit_code == 2
+    assert "1<=x<=65535" in result.output
+
+
 @pytest.mark.parametrize("command", [["info"], ["save", "-"], ["control"]])
 def test_no_panda_there(command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -231,6 +247,7 @@ def test_hdf_where_nothing_can_be_written(sim: SimulatedPandA, tmp_path: Path) -
     assert result.exit_code == 1
     (line,) = result.output.splitlines()
     assert line.startswith(f"Error: cannot create {tmp_path}/none/scan1.h5")
+    assert sim.ask("*PCAP.STATUS?") == ["OK =Idle 0 0"]
 
 
 def test_hdf_with_nothing_to_capture(sim: SimulatedPandA, tmp_path: Path) -> None:
@@ -243,6 +260,10 @@ def test_hdf_needs_a_number(sim: SimulatedPandA, tmp_path: Path) -> None:
     result = capture(sim, tmp_path / "scan.h5", "--num", "2")
     assert result.exit_code == 2
     assert "needs one %d" in result.output
+
+
+def test_hdf_counts_up(sim: SimulatedPandA, tmp_path: Path) -> None:
+    assert capture(sim, tmp_path / "%d.h5", "--num", "-1").exit_code == 2
 
 
 def test_file_names_by_number() -> None:

@@ -343,6 +343,7 @@ async def test_a_file_that_cannot_be_created_is_raised(
     client = Client(port, lambda n: port.send(STREAM.acquisition(counting(4))))
     with pytest.raises(HdfError, match="directory does not exist"):
         await write_hdf_files(client, names(tmp_path / "none", 1), arm=True)
+    assert client.sent == [Disarm, Arm, Disarm]
 
 
 async def test_too_few_file_names_are_raised(

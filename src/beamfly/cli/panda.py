@@ -23,6 +23,7 @@ from beamfly.panda.commands import (
 __all__ = ["panda"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+PORT = click.IntRange(1, 65535)
 
 
 class _Echo(logging.Handler):
@@ -65,14 +66,22 @@ def panda(ctx: click.Context, log_level: str) -> None:
 def _host(function: F) -> F:
     """HOST, and the port for commands."""
     port = click.option(
-        "--port", default=8888, show_default=True, help="TCP port for commands."
+        "--port",
+        default=8888,
+        show_default=True,
+        type=PORT,
+        help="TCP port for commands.",
     )
     return port(click.argument("host")(function))
 
 
 def _data_port(function: F) -> F:
     return click.option(
-        "--data-port", default=8889, show_default=True, help="TCP port for data."
+        "--data-port",
+        default=8889,
+        show_default=True,
+        type=PORT,
+        help="TCP port for data.",
     )(function)
 
 
@@ -180,7 +189,11 @@ def _titled(title: str, lines: list[str]) -> list[tuple[str, str]]:
 @_data_port
 @click.argument("scheme")
 @click.option(
-    "--num", default=1, show_default=True, help="How many acquisitions; 0 for no end."
+    "--num",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many acquisitions; 0 for no end.",
 )
 @click.option(
     "--arm", is_flag=True, help="Arm PCAP at the start and after each acquisition."

@@ -167,11 +167,15 @@ def converse(client: BlockingClient, prompt: str, readline: bool) -> None:
         _prompted(client, prompt) if terminal and readline else _plain(prompt, terminal)
     )
     while True:
+        lines: list[str] = []
         try:
-            lines = [read()]
+            lines.append(read())
             while is_multiline_command(lines[0]) and lines[-1]:
                 lines.append(read())
         except EOFError:
+            if lines:
+                msg = f"{lines[0]} has no empty line at its end; it was not sent"
+                raise click.ClickException(msg) from None
             return
         except KeyboardInterrupt:
             continue

@@ -20,7 +20,6 @@ from rich.progress import (
 from beamfly.panda.asyncio import AsyncioClient
 from beamfly.panda.capture_report import Progress as Captured
 from beamfly.panda.capture_report import RunRecord
-from beamfly.panda.commands import Disarm
 from beamfly.panda.hdf import write_hdf_files
 from beamfly.panda.responses import EndReason
 
@@ -63,15 +62,9 @@ async def _write(
 ) -> None:
     names: Iterator[str] = (str(name_of(number)) for number in count(1))
     async with client:
-        try:
-            await write_hdf_files(
-                client, names, num, arm, FLUSH_PERIOD, on_progress=display.update
-            )
-        except asyncio.CancelledError:
-            if arm:
-                # we armed it, and nobody else will take what it captures
-                await client.send(Disarm(), 2)
-            raise
+        await write_hdf_files(
+            client, names, num, arm, FLUSH_PERIOD, on_progress=display.update
+        )
 
 
 class _Display:

@@ -1,5 +1,7 @@
 """What the clients share: the results of commands sent together, and their messages."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -81,4 +83,7 @@ def unreachable(where: str, error: OSError, timeout: float) -> BeamflyError:
     """The error of a connection that could not be made."""
     if isinstance(error, TimeoutError):
         return TimedOut(f"{where} could not be reached in {timeout} s")
-    return PandaDisconnected(f"{where} cannot be reached: {error.strerror or error}")
+    # asyncio puts an address where the cause should be
+    code = 0 if isinstance(error, socket.gaierror) else error.errno or 0
+    cause = os.strerror(code) if code > 0 else error.strerror or error
+    return PandaDisconnected(f"{where} cannot be reached: {cause}")

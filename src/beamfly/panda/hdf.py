@@ -7,12 +7,18 @@
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Protocol
 
-from beamfly.errors import BadValue, CaptureError, HDFDataOverrunError
+from beamfly.errors import (
+    BadValue,
+    BeamflyError,
+    CaptureError,
+    HDFDataOverrunError,
+)
 from beamfly.hdf import CHUNK_ROWS, Run
 from beamfly.panda.capture_file import CaptureFile, FilePerAcquisition
 from beamfly.panda.capture_report import CaptureState, Progress
@@ -48,6 +54,8 @@ CONNECT_TIMEOUT = 5.0
 """Seconds for the data port to say OK."""
 CLOSE_TIMEOUT = 60.0
 """Seconds for a slow disk to take what was received."""
+DISARM_TIMEOUT = 2.0
+"""Seconds for the PandA to be disarmed after a failure."""
 
 
 class FrameWriter:
@@ -202,7 +210,8 @@ async def write_hdf_files(
     """Write some acquisitions, each to a file of its own.
 
     The event loop is free meanwhile: threads do the work, in bounded memory. If this
-    is cancelled, the file that is open is closed with all rows received.
+    fails or is cancelled, the file that is open is closed with all rows received, and
+    PCAP is disarmed if it was armed here.
 
     Args:
         client: An AsyncioClient, connected if `arm` is asked for.
@@ -251,15 +260,26 @@ async def write_hdf_files(
         on_progress=tell,
     )
     threads.start()
+    armed = False
     try:
         done = 0
         while not num or done < num:
             if arm:
                 await client.send(Arm())
+                armed = True
             await _wait_end(threads, news, done + 1)
+            armed = False
             done += 1
     finally:
         await asyncio.to_thread(threads.stop, CLOSE_TIMEOUT)
+        if armed:
+            await _disarm(client)
+
+
+async def _disarm(client: ArmingClient) -> None:
+    """Have PCAP end what nobody takes any more; a PandA that is gone needs none."""
+    with contextlib.suppress(BeamflyError):
+        await client.send(Disarm(), DISARM_TIMEOUT)
 
 
 async def _wait_end(threads: CaptureThreads, news: asyncio.Event, runs: int) -> None:
