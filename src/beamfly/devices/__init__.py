@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         use_native_ca,
     )
     from beamfly.devices.detector import PandaTriggerInfo
+    from beamfly.devices.mca import Mca
     from beamfly.devices.motor import Motor
     from beamfly.devices.panda import HDFPanda, Panda
     from beamfly.devices.record import Severity
@@ -61,6 +62,7 @@ _HOMES = {
         *("native_ca_in_use", "transport_of", "use_native_ca"),
     ),
     "beamfly.devices.detector": ("PandaTriggerInfo",),
+    "beamfly.devices.mca": ("Mca",),
     "beamfly.devices.motor": ("Motor",),
     "beamfly.devices.panda": ("HDFPanda", "Panda"),
     "beamfly.devices.record": ("Severity",),
@@ -84,6 +86,7 @@ __all__ = [
     "HDFPanda",
     "LongIn",
     "LongOut",
+    "Mca",
     "Motor",
     "MultiIn",
     "MultiOut",
