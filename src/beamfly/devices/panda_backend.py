@@ -30,7 +30,7 @@ from beamfly.devices.panda_fields import (
     digits_of_time,
 )
 from beamfly.devices.panda_link import PandaLink
-from beamfly.devices.panda_poller import Monitor, PandaPoller
+from beamfly.devices.panda_poller import Monitor, PandaPoller, block_of
 from beamfly.devices.panda_values import Codec
 from beamfly.errors import BadValue, BeamflyError, RemoteProtocolError
 from beamfly.panda.commands import Command, GetLine, Put
@@ -60,19 +60,32 @@ class PandaSession:
         """Where a value comes from, such as panda://panda:8888/PULSE1.WIDTH."""
         return f"panda://{self.link.address}/{target}"
 
-    async def write(self, tell: Command[None], ask: Command[Any] | None = None) -> Any:
-        """Write; read in the same round trip if `ask` is given; poke the poller."""
-        self.poller.writing()
-        if ask is None:
-            await self.link.send(tell)
-            answer = None
-        else:
-            done, answer = await self.link.send_each(tell, ask)
-            for result in (done, answer):
-                if isinstance(result, BeamflyError):
-                    raise result
+    async def write(
+        self,
+        tell: Command[None],
+        ask: Command[Any] | None = None,
+        starts: str = "",
+    ) -> Any:
+        """Write, and have the poller look what came of it.
+
+        Args:
+            tell: What writes.
+            ask: What reads in the same round trip, None not to.
+            starts: The block in which this may start something, empty if it cannot.
+
+        Returns:
+            What was read.
+        """
+        before = [self.poller.before_write()] if starts else []
+        after = [] if ask is None else [ask]
+        answers = await self.link.send_each(*before, tell, *after)
+        if starts:
+            self.poller.wrote(starts, answers.pop(0))
         self.poller.poke()
-        return answer
+        for answer in answers:
+            if isinstance(answer, BeamflyError):
+                raise answer
+        return answers[-1]
 
 
 class PandaSignalBackend(SignalBackend[SignalDatatypeT], Generic[SignalDatatypeT]):
@@ -119,7 +132,8 @@ class PandaSignalBackend(SignalBackend[SignalDatatypeT], Generic[SignalDatatypeT
         if value is None:
             raise BadValue(f"{spec.target} needs a value; nothing was sent")
         ask = codec.ask(spec.target) if self._callback is not None else None
-        answer = await session.write(codec.tell(spec.target, value), ask)
+        starts = block_of(spec.target) if spec.starts else ""
+        answer = await session.write(codec.tell(spec.target, value), ask, starts)
         self._setpoint = value
         if ask is not None:
             self._deliver(answer)
@@ -267,4 +281,4 @@ class PandaCommandBackend(CommandBackend[[], None]):
 
     async def execute(self) -> None:
         """Do it."""
-        await self._filled().write(Put(self._target))
+        await self._filled().write(Put(self._target), starts=block_of(self._target))

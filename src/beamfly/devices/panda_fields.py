@@ -83,6 +83,8 @@ class SignalSpec:
     """Field whose value is one step of this one, empty if steps are known."""
     capture: str = ""
     """For a dataset name: the field that is captured under it."""
+    starts: bool = False
+    """Whether writing it may start something that shows in bits."""
 
 
 _TICK = 8e-9
@@ -164,9 +166,9 @@ Specs: TypeAlias = list[SignalSpec]
 _Maker: TypeAlias = Callable[[Field, Access, tuple[ChangeGroup, ...]], Specs]
 
 
-def _plain(codec: Codec[Any]) -> _Maker:
+def _plain(codec: Codec[Any], starts: bool = False) -> _Maker:
     def make(field: Field, access: Access, groups: tuple[ChangeGroup, ...]) -> Specs:
-        return [field.signal(codec, access, *groups)]
+        return [field.signal(codec, access, *groups, starts=starts)]
 
     return make
 
@@ -256,7 +258,10 @@ def _bit_mux(field: Field, access: Access, groups: tuple[ChangeGroup, ...]) -> S
     delay = IntCodec(low=0, high=info.max_delay)
     return [
         field.signal(
-            EnumCodec(PandaBitMux, tuple(info.labels)), access, ChangeGroup.CONFIG
+            EnumCodec(PandaBitMux, tuple(info.labels)),
+            access,
+            ChangeGroup.CONFIG,
+            starts=True,
         ),
         field.attribute("DELAY", delay, ChangeGroup.ATTR),
     ]
@@ -282,7 +287,7 @@ _SUBTYPES: Mapping[str | None, _Maker] = MappingProxyType(
         "uint": _uint,
         "int": _plain(IntCodec()),
         "scalar": _scalar,
-        "bit": _plain(BoolCodec()),
+        "bit": _plain(BoolCodec(), starts=True),
         "action": _action,
         "lut": _plain(TextCodec()),
         "enum": _enum,
@@ -340,6 +345,7 @@ ARM = SignalSpec(
     ArmCodec(),
     groups=(ChangeGroup.BITS,),
     triggers=("PCAP.ACTIVE",),
+    starts=True,
 )
 """Armed or not, of the block PCAP."""
 

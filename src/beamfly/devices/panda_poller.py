@@ -61,11 +61,6 @@ class PollSchedule:
         self._watched.subtract(groups)
         self._watched += Counter()
 
-    @property
-    def held(self) -> bool:
-        """Whether it is to be fast until further notice."""
-        return self._held > 0
-
     def hold(self, busy: bool) -> None:
         """Poll fast until further notice, or no longer; nests."""
         self._held += 1 if busy else -1
@@ -79,7 +74,7 @@ class PollSchedule:
         if asked is None:
             return float("-inf")
         rest, busy = PERIODS[group]
-        fast = self.held or now < self._hurry_until
+        fast = self._held > 0 or now < self._hurry_until
         return asked + (busy if fast else rest)
 
     def take_due(self, now: float) -> list[ChangeGroup]:
@@ -87,6 +82,10 @@ class PollSchedule:
         due = [group for group in self._watched if self._due(group, now) <= now]
         self._asked.update(dict.fromkeys(due, now))
         return due
+
+    def asked(self, group: ChangeGroup, now: float) -> None:
+        """A group was asked for anyway."""
+        self._asked[group] = now
 
     def wait(self, now: float) -> float | None:
         """Seconds until a group is due, None if nobody listens."""
@@ -116,12 +115,19 @@ class Monitor:
         return self.triggers or (self.target,)
 
 
+def block_of(name: str) -> str:
+    """The block that a field belongs to, such as SEQ1 of SEQ1.ACTIVE."""
+    return name.lstrip("*").partition(".")[0]
+
+
 class PandaPoller:
     """Keeps the monitors of one PandA up to date; runs while there are any.
 
-    While it is held, who starts to listen to a bit that was high at some time since
-    the last write is told so, before its value now: to write and then to wait for
-    what the write starts is no race, however soon that is over.
+    To write and then to wait for a bit that the write raises is no race, however soon
+    the bit falls again: with every write that may start something goes a question for
+    the bits (`before_write`, `wrote`), so that it is known what they were just before.
+    A bit that is reported after that although it is what it was has been there and
+    back, and who listens, also if only from then on, is told so.
     """
 
     def __init__(self, link: PandaLink) -> None:
@@ -132,6 +138,7 @@ class PandaPoller:
         self._by_name: dict[str, dict[Monitor, None]] = {}
         self._seen: dict[str, str] = {}
         self._risen: set[str] = set()
+        self._written: dict[str, float] = {}
         self._generation = 0
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -185,27 +192,39 @@ class PandaPoller:
         return self._task is not None and not self._task.done()
 
     def saw_high(self, name: str) -> bool:
-        """Whether a bit was seen high, or to have been, since the last write."""
+        """Whether a bit was high at some time since something was started."""
         return name in self._risen
 
-    def writing(self) -> None:
-        """Something is about to be written: what happened before does not count."""
-        self._risen.clear()
+    def before_write(self) -> GetChanges:
+        """What to ask for in front of a write that may start something."""
+        self._schedule.asked(ChangeGroup.BITS, asyncio.get_running_loop().time())
+        return GetChanges(ChangeGroup.BITS)
+
+    def wrote(self, block: str, changes: Any) -> None:
+        """Take the answer to `before_write`, once a field of `block` is written.
+
+        What happened before it is history, but for blocks started a moment ago: who
+        started those may not have begun to listen yet.
+        """
+        now = asyncio.get_running_loop().time()
+        self._check_generation()
+        if isinstance(changes, Changes):
+            stale: dict[Monitor, None] = {}
+            self._report(ChangeGroup.BITS, changes, stale)
+            self._new.update(stale)
+        recent = {b for b, since in self._written.items() if now - since < HURRY}
+        self._written[block] = now
+        recent.discard(block)
+        self._risen = {name for name in self._risen if block_of(name) in recent}
 
     def hold(self, busy: bool) -> None:
         """Poll fast until called with False as often as with True."""
         self._schedule.hold(busy)
-        # a bit may rise and fall before anybody starts to listen
-        if busy:
-            self._schedule.watch([ChangeGroup.BITS])
-            self._ensure_running()
-        else:
-            self._schedule.unwatch([ChangeGroup.BITS])
         self._wake.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._monitors or self._schedule.held:
+        while self._monitors:
             self._wake.clear()
             new, self._new = list(self._new), {}
             try:
@@ -229,11 +248,7 @@ class PandaPoller:
         asks: list[Command[Any]] = [monitor.ask for monitor in new]
         asks += [GetChanges(group) for group in groups]
         answers = await self._link.send_each(*asks)
-        if self._link.generation != self._generation:
-            # a new connection reports everything as changed
-            self._generation = self._link.generation
-            self._seen.clear()
-            self._risen.clear()
+        self._check_generation()
         for monitor, answer in zip(new, answers, strict=False):
             if self.saw_high(monitor.target) and answer == "0":
                 self._hand_over(monitor, "1")
@@ -246,6 +261,13 @@ class PandaPoller:
             asked = await self._link.send_each(*(monitor.ask for monitor in stale))
             for monitor, answer in zip(stale, asked, strict=True):
                 self._hand_over(monitor, answer)
+
+    def _check_generation(self) -> None:
+        if self._link.generation != self._generation:
+            # a new connection reports everything as changed
+            self._generation = self._link.generation
+            self._seen.clear()
+            self._risen.clear()
 
     def _hand_over(self, monitor: Monitor, answer: Any) -> None:
         if monitor not in self._monitors:
