@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         pv,
     )
     from beamfly.devices.scaler import Scaler
+    from beamfly.devices.transform import Transform
 
 _HOMES = {
     "beamfly.devices.ca": (
@@ -74,6 +75,7 @@ _HOMES = {
         *("LongOut", "MultiIn", "MultiOut", "StringIn", "StringOut", "pv"),
     ),
     "beamfly.devices.scaler": ("Scaler",),
+    "beamfly.devices.transform": ("Transform",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "Severity",
     "StringIn",
     "StringOut",
+    "Transform",
     "ca_signal_r",
     "ca_signal_rw",
     "ca_signal_w",

@@ -71,6 +71,12 @@ FIELDS: dict[str, tuple[str, ...]] = {
         f"{_ALARM_LIMITS}",
         "scaler": "VAL FREQ CNT CONT TP TP1 T RATE RAT1 DLY DLY1 NCH OUT COUT COUTP "
         "PREC EGU VERS CARD US PCNT",
+        "transform": " ".join(
+            field.format(row)
+            for field in ("{}", "INP{}", "CLC{}", "OUT{}", "CMT{}", "L{}")
+            for row in "ABCDEFGHIJKLMNOP"
+        )
+        + " COPT PREC",
         "mca": "VAL NMAX NORD NUSE FTVL PREC EGU HOPR LOPR STRT ERST STOP ACQG READ "
         "RDNG ERAS CHAS SEQ DWEL PSCL PRTM PLTM PCT PCTL PCTH PSWP MODE CALO CALS CALQ "
         "TTH ERTM ELTM DTIM IDTIM STIM RTIM ACT NACK INP VERS",
