@@ -157,7 +157,9 @@ def test_a_file_that_another_writer_has(tmp_path: Path) -> None:
         ColumnWriter(path, overwrite=True)
 
 
-@pytest.mark.parametrize("name", ["runs", "entry", "entry/x", "", "/"])
+@pytest.mark.parametrize(
+    "name", ["runs", "entry", "entry/x", "", "/", ".", "a/..", "a//b"]
+)
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
     with ColumnWriter(tmp_path / "file.h5") as writer:
         with pytest.raises(BadValue, match="cannot be named"):

@@ -116,6 +116,17 @@ def test_one_name_for_two_things_is_refused(RE, panda, docs):
     assert docs.stop["exit_status"] == "fail"
 
 
+@pytest.mark.parametrize("name", ["runs", ".", "a//b"])
+def test_a_name_that_no_dataset_can_have_is_refused_before_arming(
+    RE, panda, hand, docs, name
+):
+    RE(bps.abs_set(panda.counter[1].out_dataset, name, wait=True))
+    with pytest.raises(BadValue, match=r"COUNTER1.OUT.Value cannot be written as"):
+        RE(fly(panda, num=1))
+    assert panda.data.session.arms == 0
+    assert not panda.captured
+
+
 def test_a_panda_that_triggers_all_the_time_gives_as_many_as_asked(
     RE, panda, hand, docs
 ):
@@ -512,7 +523,14 @@ def test_a_panda_joined_late_reports_what_it_missed(RE, panda, hand, docs):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"num": 0}, "num has to be 1 or more"),
+        ({"num": 0}, "num has to be a whole number, 1 or more, not 0; nothing was"),
+        ({"num": 1.5}, "num has to be a whole number"),
+        ({"num": "3"}, "num has to be a whole number, 1 or more, not '3'"),
+        ({"num": float("inf")}, "num has to be a whole number"),
+        ({"num": 1, "frames_per_event": 0}, "frames_per_event has to be a whole"),
+        ({"num": 1, "livetime": -1}, "livetime has to be a number, 0 or more"),
+        ({"num": 1, "deadtime": None}, "deadtime has to be a number, 0 or more"),
+        ({"num": 1, "timeout": 0}, "timeout has to be a number, 0.001 or more"),
         ({"trigger": "internal"}, "trigger='internal' needs num"),
         ({"num": 1, "trigger": "magic"}, "trigger has to be external or internal"),
         ({"num": 1, "on_missed": "cry"}, "on_missed has to be fail or warn"),
@@ -523,6 +541,12 @@ def test_a_panda_joined_late_reports_what_it_missed(RE, panda, hand, docs):
 def test_arguments_that_make_no_sense_are_refused(RE, panda, docs, arguments, sentence):
     with pytest.raises(BadValue, match=sentence):
         RE(fly(panda, **arguments))
+    assert docs.names == []
+
+
+def test_a_detector_that_is_listed_twice_is_refused(RE, panda, docs):
+    with pytest.raises(BadValue, match="panda is twice in the list"):
+        RE(fly([panda, panda], num=1))
     assert docs.names == []
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from beamfly.devices.panda_link import PandaLink
 from beamfly.errors import BadValue, BeamflyError
+from beamfly.hdf import can_be_named
 from beamfly.panda.commands import GetLine, GetMultiline
 from beamfly.panda.datasets import DatasetInfo, dataset_infos
 
@@ -59,10 +60,16 @@ def dataset_names(
     return names
 
 
-def check_distinct(infos: Iterable[DatasetInfo]) -> None:
-    """BadValue if two columns would go to one dataset."""
+def check_names(infos: Iterable[DatasetInfo]) -> None:
+    """BadValue if two columns would go to one dataset, or one cannot be a dataset."""
     owners: dict[str, str] = {}
     for info in infos:
+        if not can_be_named(info.name):
+            msg = (
+                f"{info.column} cannot be written as {info.name!r}: change its "
+                "_dataset signal; no capture was started"
+            )
+            raise BadValue(msg)
         if info.name in owners:
             msg = (
                 f"{owners[info.name]} and {info.column} would both be written as "
@@ -91,11 +98,11 @@ async def ask_datasets(
     """What a capture as it is set up now will write.
 
     Raises:
-        BadValue: Two of them have the same name.
+        BadValue: Two of them have the same name, or one has an impossible one.
         PandaDisconnected: The PandA cannot be asked.
     """
     infos = dataset_infos(captured, dataset_names(captured, chosen))
-    check_distinct(infos)
+    check_names(infos)
     fields = [field for field, _ in captured]
     answers = await link.send_each(*(GetLine(f"{field}.UNITS") for field in fields))
     units = {

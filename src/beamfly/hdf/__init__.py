@@ -5,7 +5,7 @@ process while they grow; `recover` makes a file whose writer was killed an ordin
 No other room touches h5py, and this one knows nothing of where rows come from.
 """
 
-from beamfly.hdf.layout import Column, Plot, Run
+from beamfly.hdf.layout import Column, Plot, Run, can_be_named
 from beamfly.hdf.reader import Columns, open_columns
 from beamfly.hdf.superblock import recover
 from beamfly.hdf.writer import CHUNK_ROWS, ColumnWriter
@@ -17,6 +17,7 @@ __all__ = [
     "Columns",
     "Plot",
     "Run",
+    "can_be_named",
     "open_columns",
     "recover",
 ]

@@ -81,12 +81,18 @@ _RUN_DTYPES: dict[str, npt.DTypeLike] = {
 }
 
 
+def can_be_named(name: str) -> bool:
+    """Whether a dataset can have this name, which may have a path of groups."""
+    first, *others = name.strip("/").split("/")
+    nowhere = {"", ".", ".."} & {first, *others}
+    return not nowhere and "\0" not in name and first not in (RUNS, ENTRY)
+
+
 def check_layout(columns: Sequence[Column], plot: Plot | None) -> None:
     """BadValue if these columns cannot be in one file, or not be plotted like that."""
     seen: set[str] = set()
     for column in columns:
-        first = column.name.strip("/").split("/")[0]
-        if not first or first in (RUNS, ENTRY):
+        if not can_be_named(column.name):
             msg = f"a dataset cannot be named {column.name!r}; no file was written"
             raise BadValue(msg)
         if column.name in seen:

@@ -34,6 +34,8 @@ T = TypeVar("T")
 Flyers: TypeAlias = Mapping[Any, Any] | Sequence[tuple[Any, Any]]
 """What flies besides the detectors -> what it is prepared for."""
 
+MIN_TIMEOUT = 1e-3
+"""Seconds to wait for a further frame, at least."""
 REPORT_STREAM = "report"
 """Stream that has one event with the frame reports."""
 
@@ -61,8 +63,13 @@ class Triggers:
 
     def check(self) -> None:
         """BadValue if it makes no sense."""
-        if self.num is not None and self.num < 1:
-            raise BadValue(f"num has to be 1 or more, not {self.num}; nothing was done")
+        if self.num is not None:
+            _check("num", self.num, 1)
+        _check("frames_per_event", self.frames_per_event, 1)
+        for name in ("livetime", "deadtime"):
+            _check(name, getattr(self, name), 0.0)
+        if self.timeout is not None:
+            _check("timeout", self.timeout, MIN_TIMEOUT)
         if self.trigger == "internal" and self.num is None:
             msg = "trigger='internal' needs num; nothing was done"
             raise BadValue(msg)
@@ -83,14 +90,27 @@ class Triggers:
             "trigger": kind,
             "livetime": self.livetime,
             "deadtime": self.deadtime,
-            "collections_per_event": self.frames_per_event,
-            "number_of_events": self.num or 0,
+            "collections_per_event": int(self.frames_per_event),
+            "number_of_events": int(self.num or 0),
         }
         if self.timeout is not None:
             settings["exposure_timeout"] = self.timeout
         if panda:
             return PandaTriggerInfo(on_missed=self.on_missed, **settings)
         return TriggerInfo(**settings)
+
+
+def _check(name: str, value: Any, least: float) -> None:
+    """BadValue if it is no number, too small, or not whole where `least` is."""
+    whole = isinstance(least, int)
+    try:
+        right = value >= least and (int(value) == value or not whole)
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        kind = "a whole number" if whole else "a number"
+        msg = f"{name} has to be {kind}, {least:g} or more, not {value!r}"
+        raise BadValue(f"{msg}; nothing was done")
 
 
 @dataclass
@@ -135,6 +155,9 @@ def detector_list(detectors: Any) -> list[StandardDetector]:
         if not isinstance(detector, StandardDetector):
             msg = f"{detector!r} is not a detector that can fly; nothing was done"
             raise BadValue(msg)
+        if found.count(detector) > 1:
+            msg = f"{detector.name} is twice in the list of detectors"
+            raise BadValue(f"{msg}; nothing was done")
     if not found:
         raise BadValue("There is no detector to fly; nothing was done")
     return found
