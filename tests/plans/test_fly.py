@@ -430,6 +430,7 @@ def test_a_pause_ends_the_run_and_nothing_is_captured_twice(RE, panda, hand, doc
         RE(fly(panda, num=10))
     assert RE.state == "idle"
     assert docs.stop["exit_status"] == "abort"
+    assert docs.stop["reason"].startswith("A flight cannot be paused")
     assert docs.rows == 4
     assert len(docs["start"]) == len(docs["stop"]) == 1
     assert hand.get("*PCAP.STATUS").startswith("Idle")
@@ -472,6 +473,35 @@ def test_stopping_from_elsewhere_lands(RE, panda, hand, docs, method, status):
     until(lambda: hand.get("*PCAP.STATUS").startswith("Idle"))
     assert docs.stop["exit_status"] == status
     assert docs.rows == 4
+
+
+def test_an_abort_in_the_middle_of_preparing_leaves_nothing_armed(
+    RE, panda, hand, docs, monkeypatch
+):
+    """The file is created, and PCAP would be armed, when all is to be stopped."""
+    landing = threading.Event()
+
+    def slow(self, real=HdfCapture.start):
+        assert landing.wait(10)
+        real(self)
+
+    monkeypatch.setattr(HdfCapture, "start", slow)
+
+    def hook(msg):
+        if msg.command == "prepare":
+            threading.Thread(target=RE.abort).start()
+        if msg.command == "unstage":
+            landing.set()
+
+    RE.msg_hook = hook
+    try:
+        RE(fly(panda, num=10))
+    except RunEngineInterrupted:
+        pass
+    assert RE.state == "idle"
+    assert docs.stop["exit_status"] == "abort"
+    assert hand.get("*PCAP.STATUS").startswith("Idle")
+    assert not panda.data.session.running
 
 
 def test_a_panda_that_disappears_ends_the_run_truthfully(RE, tmp_path, docs):

@@ -35,6 +35,9 @@ from beamfly.devices.pcap_wiring import PcapWiring
 from beamfly.errors import FrameTimeout, PandaDisconnected
 from beamfly.panda.commands import GetLine
 
+PREPARE_TIMEOUT = 15.0
+"""Seconds to wait for a `prepare` that nobody waits for any more."""
+
 
 class PandaTriggerInfo(TriggerInfo):
     """What to `prepare` a PandA for; a plain TriggerInfo does as well."""
@@ -59,6 +62,7 @@ class PandaDetector(StandardDetector):
     _session: PandaSession
     _info: TriggerInfo = TriggerInfo()
     _goal = Goal()
+    _preparing: asyncio.Task[Any] | None = None
     _prepared = False
     _kicked = False
     captured = False
@@ -77,6 +81,7 @@ class PandaDetector(StandardDetector):
     @AsyncStatus.wrap
     async def stage(self) -> None:
         """Disarm and close what may be left of another acquisition."""
+        await self._until_prepared()
         self._prepared = self._kicked = self.captured = False
         self._goal = Goal()
         await super().stage()
@@ -84,9 +89,16 @@ class PandaDetector(StandardDetector):
     @AsyncStatus.wrap
     async def unstage(self) -> None:
         """Disarm, close the file, and fill the report."""
+        await self._until_prepared()
         await super().unstage()
         if self.captured and not self.data.mocked:
             self.report.tell(self.data.session.report(self.name, self._expected()))
+
+    async def _until_prepared(self) -> None:
+        """Wait for a `prepare` under way: it would arm after all was stopped."""
+        task = self._preparing
+        if task is not None and not task.done():
+            await asyncio.wait({task}, timeout=PREPARE_TIMEOUT)
 
     def _expected(self) -> int:
         """Rows that were asked for since it was staged, -1 for any number."""
@@ -101,6 +113,7 @@ class PandaDetector(StandardDetector):
         Rows are announced from `kickoff` or `trigger` on, even if a PandA that
         triggers all the time has taken some before.
         """
+        self._preparing = asyncio.current_task()
         self._info = value
         await super().prepare(value)
         self._prepared = self.captured = True
