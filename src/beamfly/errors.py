@@ -22,7 +22,13 @@ BeamflyError
 ├── CAError                  a Channel Access operation failed; carries the ECA status
 │   ├── CATimeout            no answer for a PV in time; also a TimedOut
 │   ├── CARefused            the server answered with a status that is no success
-│   └── CANothing            the value of a failed caget or caput (in beamfly.ca)
+│   ├── CANothing            the value of a failed caget or caput (in beamfly.ca)
+│   ├── ChannelAccessException     a channel number means nothing (in beamfly.epics,
+│   │                              as are the next ones, under PyEpics' names)
+│   ├── ChannelAccessGetFailure    the server refused to have a PV read
+│   ├── CASeverityException        a PV may not be written
+│   └── MotorException       a record is no motor, or lacks a field
+│       └── MotorLimitException    a motor is at a limit
 ├── ScanError                a scan or a scan server request failed
 │   ├── ScanServerError      the server refused a request; carries status and reason
 │   │   └── UnknownScan      there is no scan of that id

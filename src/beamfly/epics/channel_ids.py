@@ -1,0 +1,164 @@
+"""Channels by number: who they are, and who is told of their connection."""
+
+from collections.abc import Callable
+
+from beamfly.epics import dbr
+from beamfly.epics.context import Context, current_context, running_context
+from beamfly.epics.dispatch import guarded
+from beamfly.epics.exceptions import ChannelAccessException
+from beamfly.epics.link import Link
+from beamfly.epics.questions import ChannelId
+
+ACCESS = ("no access", "read-only", "write-only", "read/write")
+
+
+class Holder:
+    """Keeps a channel that was made by `create_channel`, and tells its callbacks."""
+
+    def __init__(self, callback: Callable[..., object] | None) -> None:
+        self.link: Link
+        """Set before anything is told."""
+        self.callbacks = [callback] if callback else []
+        self.access_callbacks: list[Callable[..., object]] = []
+
+    def link_added(self, link: Link) -> None:
+        """Know the channel."""
+        self.link = link
+
+    def link_access(self, link: Link) -> None:
+        """Tell of access rights."""
+        read, write_ = bool(link.rights & 1), bool(link.rights & 2)
+        for callback in self.access_callbacks:
+            self._later(lambda call=callback: guarded(call, read, write_))
+
+    def link_connected(self, link: Link) -> None:
+        """Tell that it has connected."""
+        self._tell(link, True)
+
+    def link_lost(self, link: Link) -> None:
+        """Tell that it has gone."""
+        self._tell(link, False)
+
+    def _tell(self, link: Link, conn: bool) -> None:
+        for callback in self.callbacks:
+            self._later(
+                lambda call=callback: guarded(
+                    call, pvname=link.name, chid=link.chid, conn=conn
+                )
+            )
+
+    def _later(self, call: Callable[[], object]) -> None:
+        self.link.context.dispatcher.call(call)
+
+
+_holders: dict[tuple[Context, int], Holder] = {}
+
+
+def create(pvname: str, callback: Callable[..., object] | None = None) -> ChannelId:
+    """Start to look for a PV; its number. The same name gives the same number."""
+    context = current_context()
+    with context.lock:
+        known = context.links.get(pvname)
+        holder = None if known is None else _holders.get((context, known.chid))
+        if holder is None:
+            holder = Holder(callback)
+            link = context.link(pvname, holder)
+            _holders[context, link.chid] = holder
+            return link.chid
+        if callback is not None:
+            holder.callbacks.append(callback)
+        return holder.link.chid
+
+
+def find(chid: int) -> Link:
+    """A channel by its number; ChannelAccessException if there is none."""
+    context = running_context()
+    link = None if context is None else context.by_number.get(int(chid))
+    if link is None:
+        msg = f"there is no channel {chid!r}; create_channel makes one"
+        raise ChannelAccessException(msg)
+    return link
+
+
+def clear_channel(chid: int) -> int:
+    """Give up a channel; PVs of its name stay as they are."""
+    link = find(chid)
+    holder = _holders.pop((link.context, link.chid), None)
+    if holder is not None:
+        link.context.release(link, holder)
+    return dbr.ECA_NORMAL
+
+
+def replace_access_rights_event(
+    chid: int, callback: Callable[..., object] | None = None
+) -> None:
+    """Have read and write access told, now and when they change."""
+    link = find(chid)
+    holder = _holders.get((link.context, link.chid))
+    if holder is None or callback is None:
+        return
+    holder.access_callbacks.append(callback)
+    if link.connected:
+        callback(bool(link.rights & 1), bool(link.rights & 2))
+
+
+def name(chid: int) -> str:
+    """Name of the PV."""
+    return find(chid).name
+
+
+def host_name(chid: int) -> str:
+    """Address and port of the server; <disconnected> without one."""
+    link = find(chid)
+    return link.facts.host if link.connected else "<disconnected>"
+
+
+def element_count(chid: int) -> int:
+    """Most elements; 0 while not connected."""
+    link = find(chid)
+    return link.facts.nelm if link.connected else 0
+
+
+def field_type(chid: int) -> int:
+    """Native DBR type; -1 while not connected."""
+    link = find(chid)
+    return link.facts.type if link.connected else -1
+
+
+def read_access(chid: int) -> int:
+    """1 if we may read."""
+    return find(chid).rights & 1
+
+
+def write_access(chid: int) -> int:
+    """1 if we may write."""
+    return find(chid).rights >> 1 & 1
+
+
+def access(chid: int) -> str:
+    """read/write, read-only, write-only, or no access."""
+    return ACCESS[find(chid).rights]
+
+
+def state(chid: int) -> int:
+    """0 never connected, 1 disconnected, 2 connected."""
+    link = find(chid)
+    return dbr.CS_CONN if link.connected else int(link.was_connected)
+
+
+def isConnected(chid: int) -> bool:  # noqa: N802
+    """Whether it is connected."""
+    return find(chid).connected
+
+
+def promote_type(chid: int, use_time: bool = False, use_ctrl: bool = False) -> int:
+    """The native type with time stamp or metadata."""
+    form = "ctrl" if use_ctrl else "time" if use_time else "native"
+    return dbr.promote(field_type(chid), form)
+
+
+def clear_all(context: Context) -> None:
+    """Give up all channels that were made here."""
+    for where, number in tuple(_holders):
+        if where is context:
+            clear_channel(number)
