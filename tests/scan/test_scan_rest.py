@@ -60,6 +60,17 @@ def answer(name: str, method: str, path: str) -> HttpReply:
     return HttpReply(status, body)
 
 
+def test_values_can_be_left_as_they_were_logged():
+    body = (
+        b"<data><device><name>n</name><samples><sample id='0'><time>1</time>"
+        b"<value>007</value></sample></samples></device></data>"
+    )
+    regular = body.replace(b"'", b'"')
+    for document in (body, regular):
+        assert rest.GetData(1, texts=True).read(document)["n"]["value"] == ["007"]
+        assert rest.GetData(1).read(document)["n"]["value"] == [7.0]
+
+
 def test_recorded_scan_info():
     running, finished = [
         rest.GetScan(220).answer(HttpReply(status, body))

@@ -201,6 +201,8 @@ class GetData(_OfScan, Call[ScanData]):
 
     after: int | None = None
     """Only samples with a greater serial; servers other than ours send them all."""
+    texts: bool = False
+    """Whether values stay texts, numbers as well."""
 
     def request(self) -> HttpRequest:
         """GET /scan/<id>/data."""
@@ -209,7 +211,7 @@ class GetData(_OfScan, Call[ScanData]):
 
     def read(self, body: bytes) -> ScanData:
         """Samples per device, those up to `after` dropped."""
-        return parseXMLData(body, after=self.after)
+        return parseXMLData(body, after=self.after, texts=self.texts)
 
 
 @dataclass(frozen=True)

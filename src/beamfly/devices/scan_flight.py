@@ -1,0 +1,338 @@
+"""`ScanFlyer`: what both flyers of a scan server have in common.
+
+Prepare it for a `ScanPlan`, or just for commands; `kickoff` submits the scan, and
+`complete` follows it. What becomes of rows is up to the subclass: see `scan_flyer`.
+
+The scan belongs to the run: it is paused and resumed with the RunEngine, and whatever
+unstages the flyer before the scan has ended, such as a plan that fails or an abort of
+the RunEngine, aborts it on the server. After a pause nothing is replayed, so no scan is
+ever submitted twice.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from typing import Any
+
+from bluesky.protocols import Flyable, Hints, Pausable, Preparable, Stoppable
+from bluesky.utils import NoReplayAllowed
+from event_model import DataKey
+from ophyd_async.core import (
+    AsyncStatus,
+    Device,
+    DeviceConnector,
+    StandardReadable,
+    WatchableAsyncStatus,
+    WatcherUpdate,
+    soft_signal_r_and_setter,
+)
+from ophyd_async.core import StandardReadableFormat as Format
+
+from beamfly.devices.scan_columns import ScanColumn, describe_columns
+from beamfly.devices.scan_plan import Contents, ScanPlan, column_names
+from beamfly.devices.scan_rows import RowBuilder, ScanRow
+from beamfly.devices.scan_session import ScanSession
+from beamfly.errors import BadValue
+from beamfly.scan.aioclient import AsyncScanClient
+from beamfly.scan.info import ScanInfo
+from beamfly.scan.rest import DEFAULT_PORT
+
+SERIAL = "serial"
+"""Name of the data that count what was logged."""
+
+
+class ScanServerConnector(DeviceConnector):
+    """Asks the scan server who it is."""
+
+    async def connect_real(
+        self, device: Device, timeout: float, force_reconnect: bool
+    ) -> None:
+        """Connect the signals, and see that the server answers.
+
+        Raises:
+            ScanServerDisconnected: It is not there.
+        """
+        await super().connect_real(device, timeout, force_reconnect)
+        if isinstance(device, ScanFlyer):
+            await device.meet(timeout)
+
+
+class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
+    """A scan server as a flyer; reading it tells what the scan is doing.
+
+    Args:
+        host: Name or address of the scan server, with `:port` if need be.
+        port: Its TCP port, unless `host` says it.
+        name: Of the device.
+        describe_timeout: Seconds that PVs may take to tell type and units; those that
+            do not are taken for numbers.
+        patience: Seconds that the server may be out of reach in the middle of a scan.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost",
+        port: int = DEFAULT_PORT,
+        name: str = "",
+        *,
+        describe_timeout: float = 2.0,
+        patience: float = 30.0,
+    ) -> None:
+        self.host, _, said = host.partition(":")
+        self.port = int(said) if said else port
+        self.describe_timeout = describe_timeout
+        self.patience = patience
+        self.plan: ScanPlan | None = None
+        """What it is prepared for."""
+        self.columns: list[ScanColumn] = []
+        """Of the rows, once it is prepared."""
+        self._contents: Contents | None = None
+        self._session: ScanSession | None = None
+        self._submission: asyncio.Task[None] | None = None
+        self._ours = False
+        with self.add_children_as_readables(Format.CONFIG_SIGNAL):
+            where = f"http://{self.host}:{self.port}"
+            self.server, _ = soft_signal_r_and_setter(str, where)
+            self.commands, self._set_commands = soft_signal_r_and_setter(str)
+        with self.add_children_as_readables():
+            self.scan_id, self._set_id = soft_signal_r_and_setter(int, -1)
+            self.state, self._set_state = soft_signal_r_and_setter(str)
+            self.rows, self._set_rows = soft_signal_r_and_setter(int)
+            self.error, self._set_error = soft_signal_r_and_setter(str)
+            self.runtime, self._set_runtime = soft_signal_r_and_setter(float, units="s")
+        self.progress, self._set_progress = soft_signal_r_and_setter(float, units="%")
+        self.command, self._set_command = soft_signal_r_and_setter(str)
+        super().__init__(name, connector=ScanServerConnector())
+
+    # what becomes of rows
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Make room for the rows of a scan that is about to be submitted."""
+
+    @abstractmethod
+    async def _deliver(self, rows: list[ScanRow]) -> None:
+        """Take rows, in order, none twice."""
+
+    @abstractmethod
+    async def _end(self) -> None:
+        """No more rows come; called once or more, also if there never was any."""
+
+    # what plans and the RunEngine do
+
+    async def meet(self, timeout: float) -> None:
+        """See that the server answers, and whether it is one of ours."""
+        async with AsyncScanClient(self.host, self.port, timeout) as client:
+            self._ours = "<implementation>beamfly" in await client.serverInfo()
+
+    @AsyncStatus.wrap
+    async def stage(self) -> None:
+        """Forget the last scan; abort it if it is still running."""
+        await self._stop()
+        await self._end()
+        await super().stage()
+        self._session = self.plan = self._contents = None
+        self._show(None)
+        self._set_rows(0)
+
+    @AsyncStatus.wrap
+    async def unstage(self) -> None:
+        """Abort the scan if it has not ended; rows so far can still be collected."""
+        try:
+            await self._stop()
+        finally:
+            await self._end()
+            await super().unstage()
+
+    @AsyncStatus.wrap
+    async def prepare(self, value: Any) -> None:
+        """Get ready for a `ScanPlan`, commands, or XML; nothing is submitted yet.
+
+        Raises:
+            BadValue: The commands make no sense, or their data cannot be stored.
+        """
+        if self._session is not None and not self._session.over:
+            raise BadValue(f"{self.name} is busy with scan {self._session.id}")
+        plan = ScanPlan.of(value)
+        contents = Contents.of(plan.commands)
+        self.columns = await describe_columns(
+            column_names(plan, contents),
+            plan.dtypes,
+            contents.always,
+            self.describe_timeout,
+        )
+        self._check_columns()
+        self.plan, self._contents, self._session = plan, contents, None
+        self._set_commands(contents.xml.decode())
+
+    def _check_columns(self) -> None:
+        """BadValue if such columns cannot be stored."""
+
+    @AsyncStatus.wrap
+    async def kickoff(self) -> None:
+        """Submit the scan, and wait until it leaves the server's queue.
+
+        A scan that was submitted already is not submitted again; prepare first.
+
+        Raises:
+            ScanServerError: The server refused it, with the server's own reason.
+        """
+        plan, contents = self._prepared()
+        if self._session is None:
+            self._session = ScanSession(
+                AsyncScanClient(self.host, self.port),
+                RowBuilder(self.columns),
+                self._take,
+                self._told,
+                atomic=self._ours,
+                patience=self.patience,
+            )
+            submission = self._session.submit(self._begin, contents.xml, plan)
+            self._submission = asyncio.create_task(submission)
+        session = self._session
+        if self._submission is not None:
+            # there may be several to wait for it, and one may be cancelled
+            await asyncio.shield(self._submission)
+        while not session.started:
+            await session.changed()
+
+    def _prepared(self) -> tuple[ScanPlan, Contents]:
+        if self.plan is None or self._contents is None:
+            raise BadValue(f"{self.name} is not prepared; nothing was submitted")
+        return self.plan, self._contents
+
+    @WatchableAsyncStatus.wrap
+    async def complete(self) -> AsyncIterator[WatcherUpdate[int]]:
+        """Follow the scan to its end.
+
+        Raises:
+            ScanFailed: It failed; the message has the server's own reason.
+            ScanAborted: Somebody else has aborted it.
+            ScanServerDisconnected: The server was out of reach for too long.
+        """
+        session = self._session
+        if session is None:
+            raise BadValue(f"{self.name} was not kicked off; there is no scan")
+        while not session.over:
+            update = self._update(session.info)
+            if update is not None:
+                yield update
+            await session.changed()
+        session.verdict()
+
+    def _update(self, info: ScanInfo | None) -> WatcherUpdate[int] | None:
+        """Progress in the server's own units of work."""
+        if info is None or info.total_work_units <= 0:
+            return None
+        total = info.total_work_units
+        done = min(info.performed_work_units, total)
+        end = info.created + info.runtime
+        left = (info.finish - end) / 1000 if info.finish > end and done else None
+        return WatcherUpdate(
+            name=self.name,
+            current=done,
+            initial=0,
+            target=total,
+            unit="",
+            precision=0,
+            fraction=1 - done / total,
+            time_elapsed=info.runtime / 1000,
+            time_remaining=left,
+        )
+
+    async def pause(self) -> None:
+        """Pause the scan with the RunEngine, which must not replay what was done."""
+        if self._session is not None:
+            await self._session.pause()
+            raise NoReplayAllowed
+
+    async def resume(self) -> None:
+        """Let the scan go on with the RunEngine."""
+        if self._session is not None:
+            await self._session.resume()
+
+    async def stop(self, success: bool = True) -> None:
+        """Abort the scan if it has not ended; `complete` is done then."""
+        del success
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._session is not None:
+            await self._session.abort()
+
+    # what is told
+
+    @property
+    def scan(self) -> ScanInfo | None:
+        """What the server told of the scan last."""
+        return None if self._session is None else self._session.info
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the last scan did not finish, None if it did or is still running."""
+        return None if self._session is None else self._session.error
+
+    @property
+    def unexpected(self) -> set[str]:
+        """Devices that the scan has logged and that are in no column."""
+        return set() if self._session is None else self._session.unexpected
+
+    def metadata(self) -> dict[str, Any]:
+        """What can be said of the scan in a start document, once it is prepared."""
+        plan, contents = self._prepared()
+        server: dict[str, Any] = {"host": self.host, "port": self.port}
+        server |= {"name": plan.name, "commands": contents.xml.decode()}
+        return {"scan_server": server, **contents.metadata()}
+
+    def data_name_of(self, device: str) -> str | None:
+        """Name of the data of a device, or of what it is read back with.
+
+        None if neither is logged.
+        """
+        loops = self._contents.loops if self._contents else []
+        named = {loop.device: loop.readback for loop in loops}
+        keys = {column.device: self._key(column.key) for column in self.columns}
+        return keys.get(device) or keys.get(named.get(device, ""))
+
+    @property
+    def hints(self) -> Hints:
+        """What to plot: everything that is logged, loop devices apart."""
+        contents = self._contents
+        loops = {loop.device for loop in contents.loops} if contents else set[str]()
+        loops |= {loop.readback for loop in contents.loops} if contents else set[str]()
+        shown = [c.key for c in self.columns if c.device not in loops]
+        return {"fields": [self._key(key) for key in shown]}
+
+    def _key(self, name: str) -> str:
+        return f"{self.name}-{name}"
+
+    def _data_keys(self) -> dict[str, DataKey]:
+        """All columns, after the serial of the row."""
+        serial = DataKey(
+            source=f"http://{self.host}:{self.port}",
+            dtype="integer",
+            shape=[],
+            dtype_numpy="<i8",
+        )
+        keys = {self._key(column.key): column.data_key() for column in self.columns}
+        return {self._key(SERIAL): serial, **keys}
+
+    async def _take(self, rows: list[ScanRow]) -> None:
+        await self._deliver(rows)
+        self._set_rows(await self.rows.get_value() + len(rows))
+
+    def _told(self) -> None:
+        session = self._session
+        if session is not None:
+            self._set_id(-1 if session.id is None else session.id)
+            self._show(session.info)
+            self._set_error(str(session.error or ""))
+
+    def _show(self, info: ScanInfo | None) -> None:
+        self._set_state("" if info is None else info.state)
+        self._set_command("" if info is None else info.command or "")
+        self._set_progress(0.0 if info is None else float(info.percentage()))
+        self._set_runtime(0.0 if info is None else info.runtime / 1000)
+        if info is None:
+            self._set_error("")
+            self._set_id(-1)
