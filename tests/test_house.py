@@ -22,7 +22,8 @@ SHELLS = {
         *("server_thread", "session", "sockets"),
     ),
     "beamfly.panda": (
-        *("asyncio", "blocking", "capture", "capture_file", "capture_threads"),
+        *("asyncio", "batch", "blocking", "capture", "capture_file"),
+        "capture_threads",
         *("data_socket", "data_stream", "datasets", "handover", "hdf", "pipeline"),
         *("simulator.server", "simulator.sockets", "sockets", "table_stream"),
     ),
