@@ -415,6 +415,7 @@ async def test_mock_mode_goes_through_the_motions(tmp_path):
     assert names == ["stream_resource", "stream_datum"]
     await panda.unstage()
     await assert_value(panda.pcap.active, False)
+    assert not panda.captured  # so that nobody prints or stores a report
     assert list(Path(tmp_path).iterdir()) == []
 
 

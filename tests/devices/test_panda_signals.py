@@ -165,7 +165,7 @@ async def test_muxes_take_any_label_and_give_members_back(blocks):
     await blocks.seq[1].posa.set("INENC1.VAL")
     await assert_value(blocks.seq[1].posa, "INENC1.VAL")
     await blocks.seq[1].posa.set(PandaPosMux.ZERO)
-    with pytest.raises(BadValue, match=r"PULSE2.ENABLE cannot be 'TTLIN1': it takes"):
+    with pytest.raises(BadValue, match=r"PULSE2.ENABLE cannot be 'TTLIN1': it is"):
         await enable.set("TTLIN1")
 
 

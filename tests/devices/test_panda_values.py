@@ -94,10 +94,12 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(codec, value, sentence):
 def test_an_unknown_label_is_refused_with_the_nearest_ones():
     labels = (*(f"TTLIN{n}.VAL" for n in range(1, 21)), "ZERO", "ONE")
     codec = EnumCodec(PandaBitMux, labels)
-    with pytest.raises(BadValue, match=r"cannot be 'TTLIN.VAL': it takes TTLIN"):
+    with pytest.raises(BadValue, match=r"choices, of which TTLIN[0-9]+.VAL, .* come"):
         codec.tell("PCAP.ENABLE", "TTLIN.VAL")
-    with pytest.raises(BadValue, match="of its 22 choices"):
+    with pytest.raises(BadValue, match="none of its 22 choices; nothing was sent"):
         codec.tell("PCAP.ENABLE", "qqqqqq")
+    with pytest.raises(BadValue, match="cannot be 'Up': it takes ZERO, ONE; nothing"):
+        EnumCodec(PandaBitMux, ("ZERO", "ONE")).tell("PCAP.ENABLE", "Up")
 
 
 def test_a_mux_gives_members_where_there_are_and_text_where_not():

@@ -419,6 +419,30 @@ def test_several_arms_in_one_stage_go_to_one_file(RE, panda, hand, docs):
     assert panda.report.last.arms == 3
 
 
+@pytest.mark.parametrize("surplus", [0, 3])
+def test_rows_between_two_flights_of_one_arm_are_pointed_out(
+    RE, panda, hand, docs, caplog, surplus
+):
+    def plan():
+        yield from bps.stage(panda, wait=True)
+        yield from bps.open_run()
+        info = TriggerInfo(trigger="EXTERNAL_LEVEL", number_of_events=10)
+        yield from bps.prepare(panda, info, wait=True)
+        yield from bps.declare_stream(panda, name="primary", collect=True)
+        for extra in (surplus, 0):
+            yield from bps.abs_set(panda.events_to_kickoff, 5, wait=True)
+            yield from bps.kickoff(panda, wait=True)
+            hand.pulse(5 + extra)
+            yield from bps.collect_while_completing([panda], [panda], 0.2, "primary")
+            until(lambda: panda.data.session.progress.rows_received >= 5 + surplus)
+        yield from bps.unstage(panda, wait=True)
+        yield from bps.close_run()
+
+    RE(plan())
+    assert docs.rows == 10
+    assert ("3 rows came since the last kickoff" in caplog.text) is (surplus > 0)
+
+
 def test_a_pause_ends_the_run_and_nothing_is_captured_twice(RE, panda, hand, docs):
     def pause():
         hand.pulse(4)

@@ -8,6 +8,7 @@ which still moves.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Literal, cast
 
@@ -34,6 +35,8 @@ from beamfly.devices.pcap_logic import (
 from beamfly.devices.pcap_wiring import PcapWiring
 from beamfly.errors import FrameTimeout, PandaDisconnected
 from beamfly.panda.commands import GetLine
+
+log = logging.getLogger(__name__)
 
 PREPARE_TIMEOUT = 15.0
 """Seconds to wait for a `prepare` that nobody waits for any more."""
@@ -91,7 +94,7 @@ class PandaDetector(StandardDetector):
         """Disarm, close the file, and fill the report."""
         await self._until_prepared()
         await super().unstage()
-        if self.captured and not self.data.mocked:
+        if self.captured:
             self.report.tell(self.data.session.report(self.name, self._expected()))
 
     async def _until_prepared(self) -> None:
@@ -116,7 +119,7 @@ class PandaDetector(StandardDetector):
         self._preparing = asyncio.current_task()
         self._info = value
         await super().prepare(value)
-        self._prepared = self.captured = True
+        self._prepared, self.captured = True, not self.data.mocked
         self._kicked = False
 
     @AsyncStatus.wrap
@@ -124,7 +127,16 @@ class PandaDetector(StandardDetector):
         """Note what to wait for; arm again if PCAP ended since the last kickoff."""
         events = await self.events_to_kickoff.get_value()
         count = events * self._info.collections_per_event
+        before = self._goal
         await self._aim(count if events else None)
+        late = self.data.session.progress.rows_received - self._goal.first
+        if before.rows and late > 0:
+            log.warning(
+                "%s: %d rows came since the last kickoff had all it asked for, and "
+                "count for this one: gate PCAP so that there are none",
+                self.name,
+                late,
+            )
         self._acquire.exposures = count
         internal = self._info.trigger is DetectorTrigger.INTERNAL
         if self._kicked and not internal:

@@ -27,6 +27,9 @@ Answer: TypeAlias = str | list[str]
 
 INT32 = (-(2**31), 2**31 - 1)
 _CLOSEST = 3
+"""How many labels to suggest to who gave one that there is not."""
+_FEW = 12
+"""So many labels can be listed in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +202,13 @@ class EnumCodec(Codec[Any]):
 
 def _not_a_label(target: str, value: Any, labels: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(value), labels, _CLOSEST, 0.5)
-    few = list(labels) if len(labels) <= 12 else near
-    hint = f": it takes {', '.join(few)}" if few else f" of its {len(labels)} choices"
-    return f"{target} cannot be {value!r}{hint}; nothing was sent"
+    if len(labels) <= _FEW:
+        hint = f"it takes {', '.join(labels)}"
+    else:
+        hint = f"it is none of its {len(labels)} choices"
+        if near:
+            hint += f", of which {', '.join(near)} come closest"
+    return f"{target} cannot be {value!r}: {hint}; nothing was sent"
 
 
 def check_enum(target: str, datatype: type[Any], labels: Sequence[str]) -> None:

@@ -134,7 +134,8 @@ def _run(
         _tell(flight, error)
         cause = _cause(error)
         if uid is not None:
-            reason = str(cause) or type(cause).__name__
+            paused = isinstance(error, FailedPause)
+            reason = NO_PAUSE if paused else str(cause) or type(cause).__name__
             yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
     errors = yield from land(flight)
