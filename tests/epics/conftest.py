@@ -72,6 +72,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedServer]:
         for name, value in environment(server.port, free_port()).items():
             monkeypatch.setenv(name, value)
         yield server
+        close_context()
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,13 @@ the first callback a thread in which callbacks run; `ca.finalize_libca()`, or le
 `with session():`, ends both. Importing starts nothing.
 """
 
-from beamfly.epics import ca, dbr, pv
+from beamfly.epics import alarm, ca, dbr, device, devices, motor, multiproc, pv
+from beamfly.epics.alarm import Alarm
 from beamfly.epics.ca import poll
 from beamfly.epics.context import session
+from beamfly.epics.device import Device
+from beamfly.epics.motor import Motor
+from beamfly.epics.multiproc import CAPool, CAProcess
 from beamfly.epics.procedures import (
     caget,
     caget_many,
@@ -36,6 +40,12 @@ __all__ = [
     "MINOR_ALARM",
     "NO_ALARM",
     "PV",
+    "Alarm",
+    "CAPool",
+    "CAProcess",
+    "Device",
+    "Motor",
+    "alarm",
     "ca",
     "caget",
     "caget_many",
@@ -45,7 +55,11 @@ __all__ = [
     "caput",
     "caput_many",
     "dbr",
+    "device",
+    "devices",
     "get_pv",
+    "motor",
+    "multiproc",
     "poll",
     "pv",
     "session",

@@ -288,3 +288,8 @@ def clear_pvcache() -> None:
 
 
 ca.register_clear_cache(clear_pvcache)
+
+
+def forget_pvcache() -> None:
+    """Forget PVs of a parent process without touching them."""
+    _PVcache_.clear()

@@ -1,0 +1,1 @@
+"""Devices for records and areaDetector plugins, under PyEpics' names."""
