@@ -302,6 +302,25 @@ async def test_write_hdf_files_arms_for_each_file(
             )
 
 
+async def test_write_hdf_files_takes_a_pattern(
+    port: FakeDataPort, tmp_path: Path
+) -> None:
+    client = Client(port, lambda n: port.send(STREAM.acquisition(counting(n))))
+    await write_hdf_files(client, str(tmp_path / "scan%d.h5"), num=2, arm=True)
+    for number in (1, 2):
+        assert rows_in(tmp_path / f"scan{number}.h5") == number
+
+
+@pytest.mark.parametrize("numbers", [{"num": -1}, {"flush_period": -1}])
+async def test_write_hdf_files_refuses_negative_numbers(
+    port: FakeDataPort, tmp_path: Path, numbers: dict[str, int]
+) -> None:
+    client = Client(port, lambda n: None)
+    with pytest.raises(BadValue, match="must not be negative; nothing was captured"):
+        await write_hdf_files(client, names(tmp_path, 1), arm=True, **numbers)
+    assert client.sent == []
+
+
 async def test_fields_may_change_between_files(
     port: FakeDataPort, tmp_path: Path
 ) -> None:

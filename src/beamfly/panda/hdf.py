@@ -34,6 +34,7 @@ from beamfly.panda.pipeline import (
     Pipeline,
     create_default_pipeline,
     create_pipeline,
+    numbered,
     stop_pipeline,
 )
 from beamfly.panda.responses import Data, EndData, EndReason, FrameData, StartData
@@ -201,7 +202,7 @@ class ArmingClient(Protocol):
 
 async def write_hdf_files(
     client: ArmingClient,
-    file_names: Iterator[str],
+    file_names: Iterator[str] | str,
     num: int = 1,
     arm: bool = False,
     flush_period: float = 1,
@@ -215,7 +216,8 @@ async def write_hdf_files(
 
     Args:
         client: An AsyncioClient, connected if `arm` is asked for.
-        file_names: Full paths, one for each acquisition. Files that exist are replaced.
+        file_names: Full paths, one for each acquisition; or a pattern with %d, which
+            becomes 1, 2, 3, ... Files that exist are replaced.
         num: How many acquisitions; 0 for no end.
         arm: Whether to disarm PCAP first, and arm it for each acquisition.
         flush_period: Seconds between flushes at least, after which readers of a file
@@ -227,10 +229,14 @@ async def write_hdf_files(
         HDFDataOverrunError: The PandA gave up because rows were not taken fast enough.
         CaptureError: An acquisition ended for another bad reason.
         HdfError: A file cannot be created or written.
-        BadValue: There are fewer file names than acquisitions.
+        BadValue: There are fewer file names than acquisitions, or a number is negative.
         PandaDisconnected: The PandA closed the data port, or is not there.
         CommandError: It refused to be armed.
     """
+    if num < 0 or flush_period < 0:
+        msg = f"num={num} and flush_period={flush_period} must not be negative"
+        raise BadValue(f"{msg}; nothing was captured")
+    names = numbered(file_names) if isinstance(file_names, str) else file_names
     loop = asyncio.get_running_loop()
     news = asyncio.Event()
 
@@ -253,7 +259,7 @@ async def write_hdf_files(
         port.peer,
         port.sock,
         port.connection,
-        FilePerAcquisition(file_names),
+        FilePerAcquisition(names),
         raw=False,
         handover=Handover(CHUNK_ROWS, eager=flush_period == 0, apart=True),
         flush_period=flush_period,

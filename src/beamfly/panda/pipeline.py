@@ -158,6 +158,11 @@ class FrameProcessor(Pipeline):
         return self._plan.columns(data.data)
 
 
+def numbered(scheme: str) -> Iterator[str]:
+    """File names from a pattern with %d, which becomes 1, 2, 3, ..."""
+    return (scheme % number for number in count(1))
+
+
 class HDFWriter(Pipeline):
     """Writes a file per acquisition, a 1-D dataset `/<field>.<capture>` per field.
 
@@ -174,8 +179,7 @@ class HDFWriter(Pipeline):
     ) -> None:
         super().__init__()
         if isinstance(file_names, str):
-            scheme = file_names
-            file_names = (scheme % number for number in count(1))
+            file_names = numbered(file_names)
         self.file_names: Iterator[str | os.PathLike[str]] = iter(file_names)
         """Names of files to come."""
         self.capture_record_hdf_names = capture_record_hdf_names
