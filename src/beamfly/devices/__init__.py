@@ -1,10 +1,10 @@
 """Devices for Bluesky: PandAs, EPICS records, scan servers, as ophyd-async has them.
 
 Start with `HDFPanda`, with `Motor`, `AnalogIn` and its like for EPICS records, with
-`ca_signal_rw` for any PV, or with `use_native_ca`, which lets every EPICS device of
-ophyd-async run without libca. Importing this package connects to
-nothing; names are imported when they are first used, so that a signal of Channel Access
-does not wait for all that a PandA needs.
+`ca_signal_rw` for any PV, with `ScanServerFlyer` for a scan server, or with
+`use_native_ca`, which lets every EPICS device of ophyd-async run without libca.
+Importing this package connects to nothing; names are imported when they are first used,
+so that a signal of Channel Access does not wait for all that a PandA needs.
 """
 
 from importlib import import_module
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         pv,
     )
     from beamfly.devices.scaler import Scaler
+    from beamfly.devices.scan_flyer import ScanServerFlyer
+    from beamfly.devices.scan_hdf_flyer import ScanServerHdfFlyer
+    from beamfly.devices.scan_plan import ScanPlan
     from beamfly.devices.transform import Transform
 
 _HOMES = {
@@ -75,6 +78,9 @@ _HOMES = {
         *("LongOut", "MultiIn", "MultiOut", "StringIn", "StringOut", "pv"),
     ),
     "beamfly.devices.scaler": ("Scaler",),
+    "beamfly.devices.scan_flyer": ("ScanServerFlyer",),
+    "beamfly.devices.scan_hdf_flyer": ("ScanServerHdfFlyer",),
+    "beamfly.devices.scan_plan": ("ScanPlan",),
     "beamfly.devices.transform": ("Transform",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -95,6 +101,9 @@ __all__ = [
     "Panda",
     "PandaTriggerInfo",
     "Scaler",
+    "ScanPlan",
+    "ScanServerFlyer",
+    "ScanServerHdfFlyer",
     "Severity",
     "StringIn",
     "StringOut",

@@ -1,4 +1,4 @@
-"""Plans that fly: `fly` for one flight, `fly_grid` for one per row of a grid.
+"""Plans that fly: `fly` for one flight, `fly_grid` for one per row, `fly_scan`.
 
 ```
 RE(fly(panda, num=1000))                       # the PandA's own program triggers
@@ -6,12 +6,23 @@ RE(fly(panda))                                 # ... until PCAP ends
 RE(fly(panda, num=10, livetime=0.1, trigger="internal"))
 RE(fly(panda, num=100, flyers=[pulses(panda.seq[1], 100, period=0.01)]))
 RE(fly([panda, camera], num=100, livetime=0.01, flyers=[(seq, info), (x, move)]))
+RE(fly_scan(scan_server, [Loop("BL:X", 1, 5, 0.1, Log("BL:X", "BL:DET"))]))
 ```
 
 Step scans need no plan of ours: `RE(bp.count([panda], 3))` and all others work.
 """
 
 from beamfly.plans.fly import fly, fly_grid
+from beamfly.plans.scan_specs import scan_from_spec
+from beamfly.plans.scan_steps import scan_from_plan
+from beamfly.plans.scans import fly_scan
 from beamfly.plans.sequence import pulses
 
-__all__ = ["fly", "fly_grid", "pulses"]
+__all__ = [
+    "fly",
+    "fly_grid",
+    "fly_scan",
+    "pulses",
+    "scan_from_plan",
+    "scan_from_spec",
+]

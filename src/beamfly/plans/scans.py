@@ -172,6 +172,12 @@ class _Awaited:
             # a pause has lost what the group was
             yield from bps.sleep(period)
 
+    def finish(self, period: float) -> MsgGenerator[None]:
+        """Wait for all, and raise what one of them failed with."""
+        while not self.done:
+            yield from self.wait(period)
+        self.judge()
+
     def judge(self) -> None:
         """Raise what one of them failed with."""
         for status in self.statuses:
@@ -184,18 +190,25 @@ def _take_off(flyer: ScanFlyer, flight: Flight) -> MsgGenerator[None]:
     """Kick off detectors, then the scan.
 
     The scan may wait in the server's queue for long, and a pause meanwhile is fine: a
-    flyer does not submit a scan twice. Detectors are kicked off once, or the run ends.
+    flyer does not submit a scan twice.
     """
     if flight.detectors:
-        yield from bps.clear_checkpoint()
-        yield from bps.kickoff_all(*flight.detectors, wait=True)
+        ready = _Awaited(short_uid("detectors"))
+        # a pause must not replay this: detectors would expect twice as many frames
+        yield from _rewindable(False)
+        for detector in flight.detectors:
+            yield from ready.begin("kickoff", detector)
+        yield from ready.finish(flight.flush_period)
+        yield from _rewindable(True)
         yield from bps.checkpoint()
     start = _Awaited(short_uid("kickoff"))
     yield from start.begin("kickoff", flyer)
-    while not start.done:
-        yield from start.wait(flight.flush_period)
-    start.judge()
+    yield from start.finish(flight.flush_period)
     yield from bps.checkpoint()
+
+
+def _rewindable(flag: bool) -> MsgGenerator[None]:
+    yield Msg("rewindable", None, flag)
 
 
 def _fly(
