@@ -256,10 +256,14 @@ class Link:
                 self.send(code, count, data)
             except Exception as error:
                 waiter.fail(error)
-            else:
-                # after the write that ends this turn of the loop: a script may be over
-                # as soon as its last put has returned
+                return
+            circuit = self._channel.core.circuit
+            if circuit is not None and circuit.outbox:
+                # it goes at the end of this turn of the loop; a script may be over as
+                # soon as its last put has returned
                 self.context.loop.call_soon(waiter.succeed, None)
+            else:
+                waiter.succeed(None)
 
         self.context.submit(work)
         waiter.wait()
