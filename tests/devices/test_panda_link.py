@@ -122,6 +122,28 @@ async def test_a_listener_that_stumbles_does_not_silence_the_others(own_blocks, 
     delay.clear_sub(listen)
 
 
+async def test_a_panda_that_freezes_counts_as_gone_and_comes_back():
+    with serve_in_thread() as sim:
+        link = PandaLink(sim.host, sim.control_port, sim.data_port)
+        device = Device("panda", PandaConnector(PandaSession(link)))
+        await device.connect(timeout=0.2)
+        term = device.ttlin[1].term
+        link.answer_timeout = 0.05
+        sim.faults.silent = True
+        with pytest.raises(PandaDisconnected, match=r"did not answer .* in 0.05 s"):
+            await term.get_value()
+        assert not link.connected
+        # nor is it waited for long when it is tried again
+        await until(lambda: link.retry_in == 0)
+        with pytest.raises(PandaDisconnected, match=r"did not answer Identify\(\)"):
+            await term.get_value()
+        sim.faults.silent = False
+        link.answer_timeout = 5.0
+        await until(lambda: link.retry_in == 0)
+        assert await term.get_value() == "High-Z"
+        await link.close()
+
+
 async def test_another_event_loop_is_told_apart(own_blocks):
     def elsewhere():
         return asyncio.run(own_blocks.pulse[1].width.get_value())

@@ -598,6 +598,14 @@ def test_arguments_that_make_no_sense_are_refused(RE, panda, docs, arguments, se
     assert docs.names == []
 
 
+@pytest.mark.parametrize("count", [{"rows": 0, "num": 5}, {"rows": 2, "num": 1.5}])
+def test_a_grid_of_no_size_is_refused(RE, panda, docs, count):
+    name = "rows" if count["rows"] == 0 else "num"
+    with pytest.raises(BadValue, match=f"^{name} has to be a whole number"):
+        RE(fly_grid(panda, SimMotor(instant=True), 0, 1, flyers=[], **count))
+    assert docs.names == []
+
+
 def test_a_detector_that_is_listed_twice_is_refused(RE, panda, docs):
     with pytest.raises(BadValue, match="panda is twice in the list"):
         RE(fly([panda, panda], num=1))

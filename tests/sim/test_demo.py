@@ -56,3 +56,9 @@ def test_sim_serves_and_stops() -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "PandA on 127.0.0.1" in result.output
+
+
+def test_sim_on_a_port_that_there_is_not() -> None:
+    result = CliRunner().invoke(main, ["sim", "--control-port", "80000"])
+    assert result.exit_code == 2
+    assert "0<=x<=65535" in result.output

@@ -11,9 +11,24 @@ if TYPE_CHECKING:
     from beamfly.sim import SampleStage
 
 
+PORT = click.IntRange(0, 65535)
+
+
 @click.command()
-@click.option("--control-port", default=8888, show_default=True, help="For commands.")
-@click.option("--data-port", default=8889, show_default=True, help="For frames.")
+@click.option(
+    "--control-port",
+    default=8888,
+    show_default=True,
+    type=PORT,
+    help="For commands; 0 for any that is free.",
+)
+@click.option(
+    "--data-port",
+    default=8889,
+    show_default=True,
+    type=PORT,
+    help="For frames; 0 for any that is free.",
+)
 @click.option(
     "--sweep",
     type=click.FloatRange(min=0, min_open=True),

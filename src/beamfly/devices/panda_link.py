@@ -18,7 +18,11 @@ from beamfly.panda.commands import Command
 T = TypeVar("T")
 
 RECONNECT_TIMEOUT = 3.0
-"""Seconds for a further attempt: well below the 10 s that a signal waits."""
+"""Seconds for each step of a further attempt: two take less than a signal waits."""
+
+
+ANSWER_TIMEOUT = 8.0
+"""Seconds until a PandA that says nothing counts as gone: a signal waits 10 s."""
 
 
 class PandaNotConnected(NotConnectedError, PandaDisconnected):
@@ -68,6 +72,8 @@ class PandaLink:
         self.data_port = data_port
         self.generation = 0
         """How often it was connected; change reports start anew with each."""
+        self.answer_timeout = ANSWER_TIMEOUT
+        """Seconds for the answer to a command; without one the PandA counts as gone."""
         self._client: AsyncioClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting = asyncio.Lock()
@@ -100,6 +106,7 @@ class PandaLink:
             await self._connect(self._client)
         except BeamflyError as error:
             raise PandaNotConnected(str(error)) from error
+        self._client.connect_timeout = min(timeout, RECONNECT_TIMEOUT)
 
     async def close(self) -> None:
         """Close the connection; `open` is needed to go on."""
@@ -112,7 +119,8 @@ class PandaLink:
         """Do a command and return its result.
 
         Raises:
-            PandaDisconnected: The connection was lost, or could not be made again.
+            PandaDisconnected: The connection was lost, or could not be made again;
+                or there was no answer, so that it was given up.
             CommandError: The PandA refused.
         """
         client = self._client
@@ -120,7 +128,13 @@ class PandaLink:
             client = await self._connect_again()
         elif self._loop is not asyncio.get_running_loop():
             raise PandaDisconnected(self._wrong_loop())
-        return await client.send(command)
+        try:
+            return await client.send(command, self.answer_timeout)
+        except TimedOut as error:
+            # what else was asked would wait as long, one after the other
+            await client.close()
+            self._reason = str(error)
+            raise PandaDisconnected(self._reason) from error
 
     async def send_each(self, *commands: Command[Any]) -> list[Any]:
         """Do several commands in one write; results, or the errors of those refused.

@@ -151,7 +151,8 @@ class AsyncioClient:
         self.control_port = control_port
         self.data_port = data_port
         self._peer = f"PandA {host}:{control_port}"
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
+        """Seconds that the next `connect` will wait."""
         self._connecting = asyncio.Lock()
         self._control: _ControlProtocol | None = None
         self._streams: set[DataProtocol] = set()
@@ -178,7 +179,7 @@ class AsyncioClient:
         await self._open(protocol, self.control_port, "control")
         self._control = protocol
         try:
-            identity = await self.send(Identify(), self._connect_timeout)
+            identity = await self.send(Identify(), self.connect_timeout)
         except BaseException:
             await self.close()
             raise
@@ -188,12 +189,12 @@ class AsyncioClient:
         where = f"The {what} port of PandA {self.host}:{port}"
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self.connect_timeout):
                 transport, _ = await loop.create_connection(
                     lambda: protocol, self.host, port
                 )
         except OSError as error:
-            raise unreachable(where, error, self._connect_timeout) from error
+            raise unreachable(where, error, self.connect_timeout) from error
         set_up(transport.get_extra_info("socket"))
 
     def is_connected(self) -> bool:

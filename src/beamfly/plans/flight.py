@@ -64,12 +64,12 @@ class Triggers:
     def check(self) -> None:
         """BadValue if it makes no sense."""
         if self.num is not None:
-            _check("num", self.num, 1)
-        _check("frames_per_event", self.frames_per_event, 1)
+            check_number("num", self.num, 1)
+        check_number("frames_per_event", self.frames_per_event, 1)
         for name in ("livetime", "deadtime"):
-            _check(name, getattr(self, name), 0.0)
+            check_number(name, getattr(self, name), 0.0)
         if self.timeout is not None:
-            _check("timeout", self.timeout, MIN_TIMEOUT)
+            check_number("timeout", self.timeout, MIN_TIMEOUT)
         if self.trigger == "internal" and self.num is None:
             msg = "trigger='internal' needs num; nothing was done"
             raise BadValue(msg)
@@ -100,7 +100,7 @@ class Triggers:
         return TriggerInfo(**settings)
 
 
-def _check(name: str, value: Any, least: float) -> None:
+def check_number(name: str, value: Any, least: float) -> None:
     """BadValue if it is no number, too small, or not whole where `least` is."""
     whole = isinstance(least, int)
     try:

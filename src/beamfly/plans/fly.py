@@ -25,6 +25,7 @@ from beamfly.plans.flight import (
     Flight,
     Flyers,
     Triggers,
+    check_number,
     detector_list,
     flyer_list,
     land,
@@ -227,6 +228,8 @@ def fly_grid(
     Returns:
         The unique id of the run.
     """
+    check_number("num", num, 1)
+    check_number("rows", rows, 1)
     triggers = Triggers(
         num * rows,
         frames_per_event,
