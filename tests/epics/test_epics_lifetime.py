@@ -192,3 +192,24 @@ def test_logging_is_quiet(
         assert epics.caget("T:ao") == 1.5
         epics.caput("T:ao", 2.0)
     assert not caplog.records
+
+
+def test_a_context_that_ends_while_it_is_used(server: ThreadedServer) -> None:
+    """Everybody who waits is told, at once, whatever the moment."""
+    for _ in range(20):
+        pv = epics.get_pv("T:ao", connect=True)
+        ended: list[Any] = []
+
+        def use(pv: epics.PV = pv, ended: list[Any] = ended) -> None:
+            while pv.get(use_monitor=False, timeout=5) is not None and pv.put(1.5):
+                pass
+            ended.append(pv.connected)
+
+        threads = [threading.Thread(target=use) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        start = time.monotonic()
+        epics.ca.finalize_libca()
+        for thread in threads:
+            thread.join(10)
+        assert ended == [False] * 3 and time.monotonic() - start < 5

@@ -51,19 +51,16 @@ class Holder:
         self.link.context.dispatcher.call(call)
 
 
-_holders: dict[tuple[Context, int], Holder] = {}
-
-
 def create(pvname: str, callback: Callable[..., object] | None = None) -> ChannelId:
     """Start to look for a PV; its number. The same name gives the same number."""
     context = current_context()
     with context.lock:
         known = context.links.get(pvname)
-        holder = None if known is None else _holders.get((context, known.chid))
+        holder = None if known is None else context.holders.get(known.chid)
         if holder is None:
             holder = Holder(callback)
             link = context.link(pvname, holder)
-            _holders[context, link.chid] = holder
+            context.holders[link.chid] = holder
             return link.chid
         if callback is not None:
             holder.callbacks.append(callback)
@@ -83,7 +80,7 @@ def find(chid: int) -> Link:
 def clear_channel(chid: int) -> int:
     """Give up a channel; PVs of its name stay as they are."""
     link = find(chid)
-    holder = _holders.pop((link.context, link.chid), None)
+    holder = link.context.holders.pop(link.chid, None)
     if holder is not None:
         link.context.release(link, holder)
     return dbr.ECA_NORMAL
@@ -94,7 +91,7 @@ def replace_access_rights_event(
 ) -> None:
     """Have read and write access told, now and when they change."""
     link = find(chid)
-    holder = _holders.get((link.context, link.chid))
+    holder = link.context.holders.get(link.chid)
     if holder is None or callback is None:
         return
     holder.access_callbacks.append(callback)
@@ -159,6 +156,5 @@ def promote_type(chid: int, use_time: bool = False, use_ctrl: bool = False) -> i
 
 def clear_all(context: Context) -> None:
     """Give up all channels that were made here."""
-    for where, number in tuple(_holders):
-        if where is context:
-            clear_channel(number)
+    for number in tuple(context.holders):
+        clear_channel(number)

@@ -8,7 +8,6 @@ from typing import Any
 
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.epics import dbr, putting, texts
-from beamfly.epics.context import Context
 from beamfly.epics.dispatch import guarded
 from beamfly.epics.exceptions import CASeverityException, ChannelAccessGetFailure
 from beamfly.epics.link import Link, failure
@@ -19,8 +18,6 @@ from beamfly.errors import CADisconnected, CARefused, CATimeout
 log = logging.getLogger("beamfly.epics")
 LATE_SECONDS = 30.0
 """How long an answer is kept for `get_complete` at most."""
-_asked: dict[tuple[Context, int, int], Waiter[dict[str, Any]]] = {}
-"""Answers that are waited for, by channel and type."""
 
 
 def seconds_for(count: int) -> float:
@@ -31,7 +28,7 @@ def seconds_for(count: int) -> float:
 def ask(link: Link, code: int, count: int | None, seconds: float) -> None:
     """Ask for a value; `complete` waits for it."""
     nelm = link.facts.nelm
-    _asked[link.context, link.chid, code] = link.start_read(
+    link.context.asked[link.chid, code] = link.start_read(
         code,
         min(count or 0, nelm),
         max(seconds, LATE_SECONDS),
@@ -47,8 +44,8 @@ def complete(
     Raises:
         ChannelAccessGetFailure: The server refused.
     """
-    key = (link.context, link.chid, code)
-    waiter = _asked.get(key)
+    key = (link.chid, code)
+    waiter = link.context.asked.get(key)
     if waiter is None:
         warnings.warn("get_complete without initial get() call", stacklevel=4)
         return None
@@ -56,7 +53,7 @@ def complete(
         text = f"ca.get('{link.name}') timed out after {timeout:.2f} seconds."
         warnings.warn(text, stacklevel=4)
         return None
-    _asked.pop(key, None)
+    link.context.asked.pop(key, None)
     try:
         data = waiter.result()
     except (CADisconnected, CATimeout):

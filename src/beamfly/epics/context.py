@@ -12,7 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
@@ -42,6 +42,12 @@ class Context:
         """Channels by PV name; guarded by `lock`."""
         self.by_number: dict[int, Link] = {}
         """Channels by their chid."""
+        self.pvs: dict[Any, Any] = {}
+        """PVs that `get_pv` made, by name and form; guarded by `lock`."""
+        self.holders: dict[int, Any] = {}
+        """What `create_channel` made, by number."""
+        self.asked: dict[tuple[int, int], Waiter[dict[str, Any]]] = {}
+        """Answers for `ca.get_complete`, by number and type."""
         self.lock = threading.RLock()
         self.closed = False
         self.process = os.getpid()
@@ -76,6 +82,8 @@ class Context:
         finally:
             self.closed = True
             self._ready.set()
+            # nobody waits for ever for what came too late
+            self._drain()
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -104,6 +112,8 @@ class Context:
         try:
             self.loop.call_soon_threadsafe(self._drain)
         except RuntimeError:
+            # those who have queued something meanwhile wait for it, too
+            self._drain()
             msg = "the Channel Access context is closed; nothing was sent"
             raise CADisconnected(msg, status=192) from None
 

@@ -5,13 +5,6 @@ from multiprocessing.pool import Pool
 from typing import Any
 
 from beamfly.epics.context import forget_context
-from beamfly.epics.pv import forget_pvcache
-
-
-def start_afresh() -> None:
-    """Forget PVs and threads of the parent process, which a fork does not have."""
-    forget_context()
-    forget_pvcache()
 
 
 class CAProcess(multiprocessing.Process):
@@ -19,7 +12,7 @@ class CAProcess(multiprocessing.Process):
 
     def run(self) -> None:
         """Run the target."""
-        start_afresh()
+        forget_context()
         super().run()
 
 
@@ -40,6 +33,6 @@ class CAPool(Pool):
 
 def _start(initializer: Any, arguments: Any) -> None:
     """In each worker, before all else."""
-    start_afresh()
+    forget_context()
     if initializer is not None:
         initializer(*arguments)

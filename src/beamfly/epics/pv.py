@@ -12,15 +12,13 @@ import warnings
 from typing import Any
 
 from beamfly.epics import ca, texts
-from beamfly.epics.context import Context, current_context
+from beamfly.epics.context import current_context, running_context
 from beamfly.epics.monitor_delta import Deadband
 from beamfly.epics.pv_attributes import PVAttributes
 from beamfly.epics.pv_channel import Callback
 from beamfly.epics.texts import fmt_time
 
 __all__ = ["PV", "clear_pvcache", "default_pv_class", "fmt_time", "get_pv"]
-_PVcache_: dict[tuple[str, str, Context], "PV"] = {}
-"""By name, form and context; made by `get_pv`."""
 FORMS = ("native", "time", "ctrl")
 
 
@@ -89,7 +87,7 @@ class PV(PVAttributes):
         Args:
             deepclean: Accepted for the sake of old scripts; nothing is left behind.
         """
-        _PVcache_.pop((self.pvname, self.form, self.context), None)
+        self.context.pvs.pop((self.pvname, self.form), None)
         self._detach()
         self.clear_callbacks(True, True)
         self._args = {**self._nothing(), "chid": self.chid}
@@ -232,12 +230,13 @@ def get_pv(
     if context is not None:
         warnings.warn("get_pv needs no context; there is only one", stacklevel=2)
     form = form if form in FORMS else "time"
-    key = (pvname.strip(), form, current_context())
-    with key[2].lock:
-        pv = _PVcache_.get(key)
+    key = (pvname.strip(), form)
+    home = current_context()
+    with home.lock:
+        pv = home.pvs.get(key)
         known = pv is not None
         if pv is None:
-            pv = _PVcache_[key] = default_pv_class(
+            pv = home.pvs[key] = default_pv_class(
                 pvname,
                 form=form,
                 callback=callback,
@@ -282,14 +281,10 @@ def _join(
 
 def clear_pvcache() -> None:
     """Disconnect every PV that `get_pv` made, and forget it."""
-    for pv in tuple(_PVcache_.values()):
-        pv.disconnect()
-    _PVcache_.clear()
+    context = running_context()
+    if context is not None:
+        for pv in tuple(context.pvs.values()):
+            pv.disconnect()
 
 
 ca.register_clear_cache(clear_pvcache)
-
-
-def forget_pvcache() -> None:
-    """Forget PVs of a parent process without touching them."""
-    _PVcache_.clear()
