@@ -3,9 +3,11 @@
 import asyncio
 import math
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import bluesky.plan_stubs as bps
@@ -26,11 +28,12 @@ from beamfly.errors import (
     BadValue,
     HdfError,
     ScanAborted,
+    ScanError,
     ScanFailed,
     ScanServerDisconnected,
     ScanServerError,
 )
-from beamfly.hdf import open_columns
+from beamfly.hdf import ColumnWriter, open_columns
 from beamfly.plans.scans import fly_scan
 from beamfly.scan import Delay, If, Log, Loop, Script, Set, Wait
 from ca.c_ioc import free_port
@@ -319,6 +322,27 @@ def test_many_pauses_in_one_scan(RE, flyer, docs, server):
     check_rows(docs)
 
 
+def test_a_suspender_pauses_the_scan(RE, flyer, docs, server):
+    seen: list[str] = []
+
+    async def closed() -> None:
+        await asyncio.sleep(0.3)
+        seen.extend(info.state for info in server.infos())
+
+    def hook(msg):
+        if msg.command == "collect" and not seen and not asked.is_set():
+            asked.set()
+            RE.request_suspend(closed)
+
+    asked = threading.Event()
+    RE.msg_hook = hook
+    result = RE(fly_scan(flyer, slow(), flush_period=0.05))
+    assert seen == ["Paused"]
+    assert result.exit_status == "success"
+    assert len(server.infos()) == 1
+    check_rows(docs)
+
+
 def test_a_deferred_pause_comes_with_the_next_rows(RE, flyer, docs, server):
     pause_at(RE, 0.1, defer=True)
     with pytest.raises(RunEngineInterrupted):
@@ -375,6 +399,19 @@ def test_ending_a_paused_run_ends_the_scan(RE, flyer, docs, server, way):
         assert len(rows) == logged
         assert report(docs)["state"] == "Aborted"
     assert 3 < len(rows) <= logged
+
+
+@pytest.mark.parametrize("way", ["stop", "abort"])
+def test_ending_a_run_whose_scan_waits_in_the_queue(RE, flyer, docs, server, way):
+    blocker = server.submit([Delay(100)])
+    pause_at(RE, 0.2)
+    with pytest.raises(RunEngineInterrupted):
+        RE(fly_scan(flyer, slow(), flush_period=0.05))
+    getattr(RE, way)()
+    assert server.infos()[0].state == "Aborted"
+    server.control("abort", blocker)
+    assert docs.stop["num_events"].get("primary", 0) == 0
+    assert report(docs)["state"] == "Aborted"
 
 
 def test_a_failing_scan_fails_the_run_with_the_reason_of_the_server(
@@ -454,12 +491,12 @@ def test_columns_can_be_chosen_and_named(RE, flyer, docs):
     assert "scan-y" not in docs["descriptor"][0]["data_keys"]
 
 
-def test_a_number_that_is_none_fails_with_advice(RE, flyer, docs):
-    with pytest.raises(
-        Exception, match=r"prepare the flyer with dtypes=.'loc://x': str"
-    ):
-        RE(fly_scan(flyer, [Set("loc://x", "text"), Log("loc://x")]))
+def test_a_number_that_is_none_fails_with_advice(RE, flyer, docs, server):
+    scan = [Set("loc://x", "text"), Log("loc://x"), Delay(100)]
+    with pytest.raises(ScanError, match=r"with dtypes=.'loc://x': str"):
+        RE(fly_scan(flyer, scan))
     assert docs.stop["exit_status"] == "fail"
+    assert server.infos()[0].state == "Aborted"
 
 
 def test_how_often_is_not_known_with_conditions(RE, flyer, docs):
@@ -508,7 +545,12 @@ def test_a_server_that_is_killed_and_comes_back(RE, docs, tmp_path, kept):
     finally:
         process.kill()
     assert docs.stop["exit_status"] == "fail"
-    assert check_rows(docs, None)
+    rows = check_rows(docs, None)
+    assert rows
+    if kept:
+        with closing(sqlite3.connect(tmp_path / "log")) as database:
+            found = database.execute("SELECT COUNT(DISTINCT serial) FROM samples")
+            assert len(rows) == found.fetchone()[0]
 
 
 def test_a_server_that_stands_still_for_a_while(RE, docs):
@@ -552,6 +594,20 @@ def test_the_file_is_complete_by_itself(RE, server, docs, tmp_path):
         times = columns.read("time").tolist()
         assert times == sorted(times)
         assert abs(times[-1] - time.time()) < 60
+        (run,) = columns.runs
+    assert (run.rows, run.reason) == (5, "Finished")
+    assert run.start_time.endswith("Z")
+
+
+def test_the_file_tells_why_it_ends_early(RE, server, docs, tmp_path):
+    with init_devices():
+        scan = ScanServerHdfFlyer("127.0.0.1", tmp_path, server.port)
+    with pytest.raises(ScanFailed):
+        RE(fly_scan(scan, [*slow(2), Wait("loc://x(0)", 9, timeout=0.01)]))
+    with open_columns(scan.file) as columns:
+        (run,) = columns.runs
+    assert run.rows == 2
+    assert run.reason.startswith("Scan 1 'bluesky' failed: ")
 
 
 def test_a_file_that_is_there_already_is_not_overwritten(RE, server, docs, tmp_path):
@@ -563,6 +619,25 @@ def test_a_file_that_is_there_already_is_not_overwritten(RE, server, docs, tmp_p
         RE(fly_scan(scan, slow(3)))
     assert docs.stop["exit_status"] == "fail"
     assert len(server.infos()) == 1
+
+
+def test_a_disk_that_is_full_ends_the_scan(RE, server, docs, tmp_path, monkeypatch):
+    with init_devices():
+        scan = ScanServerHdfFlyer("127.0.0.1", tmp_path, server.port)
+    append = ColumnWriter.append
+
+    def full(writer, columns):
+        if writer.rows > 5:
+            raise HdfError("cannot write: No space left on device")
+        append(writer, columns)
+
+    monkeypatch.setattr(ColumnWriter, "append", full)
+    with pytest.raises(HdfError, match="No space left"):
+        RE(fly_scan(scan, slow(2000), flush_period=0.05))
+    assert docs.stop["exit_status"] == "fail"
+    assert "No space left" in docs.stop["reason"]
+    assert server.infos()[0].state == "Aborted"
+    check_rows(docs, None)
 
 
 def test_texts_do_not_go_into_a_file_of_numbers(RE, server, docs, tmp_path):

@@ -135,7 +135,8 @@ class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
         columns = self._file_columns()
         shown = [column.name for column in columns[2:]] or [TIME]
         axis = shown[0] if len(shown) > 1 else None
-        run = Run(start_time=datetime.now(UTC).isoformat())
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        run = Run(start_time=now)
         try:
             writer.define(columns, first_run=run, plot=Plot(shown[-1], axis))
         except BadValue:

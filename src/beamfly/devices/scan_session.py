@@ -39,6 +39,9 @@ PAUSE_TIMEOUT = 5.0
 ABORT_TIMEOUT = 30.0
 """Seconds that a scan may take to end, its post-scan included, once it is aborted."""
 
+ABANDON_TIMEOUT = 2.0
+"""Seconds that the server may take to abort a scan that is given up."""
+
 Deliver = Callable[[list[ScanRow]], Awaitable[None]]
 
 
@@ -86,6 +89,7 @@ class ScanSession:
         self._hurry = asyncio.Event()
         self._lost_at: float | None = None
         self._fetched = -1
+        self._forgotten = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -210,16 +214,24 @@ class ScanSession:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(period, SHARE * took)):
                         await self._hurry.wait()
-        except BeamflyError as error:
-            self.error = error
         except Exception as error:
-            # whoever takes the rows has failed, such as a disk that is full
+            # of the server, or of whoever takes the rows, such as a disk that is full
             self.error = error
-            log.debug("Scan %s is given up: %s", self.id, error)
+            await self._abandon()
         finally:
             self.over = True
             self._tell()
             await self._client.close()
+
+    async def _abandon(self) -> None:
+        """Nobody follows the scan any more, so it must not go on."""
+        if self._forgotten:
+            return
+        try:
+            call = rest.Control(self._number, "abort")
+            await self._client.call(call, ABANDON_TIMEOUT)
+        except BeamflyError as error:
+            log.warning("Scan %s may still be running: %s", self.id, error)
 
     async def _look(self) -> bool:
         """Ask, act, fetch; whether it is over."""
@@ -255,14 +267,15 @@ class ScanSession:
         try:
             info = await self._client.scanInfo(self._number)
         except UnknownScan as error:
-            raise self._forgotten() from error
+            raise self._lost_scan() from error
         known = self.info
         if known is not None and known.created != info.created:
             # the server counts from 1 again, and this is somebody else's
-            raise self._forgotten()
+            raise self._lost_scan()
         return info
 
-    def _forgotten(self) -> ScanFailed:
+    def _lost_scan(self) -> ScanFailed:
+        self._forgotten = True
         msg = (
             f"Scan {self.id} did not end: the scan server was restarted meanwhile; "
             f"what it had logged up to serial {self._rows.last} is kept"
