@@ -39,6 +39,10 @@ WRITE_BYTES = 256 * 1024
 DATAGRAMS_AT_ONCE = 64
 
 
+_TURNS_TO_ACCEPT = 3
+"""Turns of the event loop after which a connection just accepted has its wire."""
+
+
 class _Wire(asyncio.BufferedProtocol):
     """One TCP connection: carries bytes, decides nothing."""
 
@@ -216,6 +220,8 @@ class Server:
         for work in self._hooks:
             work.cancel()
         await asyncio.gather(*self._hooks, return_exceptions=True)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for wire in [*self._wires.values()]:
             wire.write()
             wire.abort()
