@@ -213,15 +213,17 @@ class Server:
             return
         if self._timer is not None:
             self._timer.cancel()
-        for sock in self._sockets.udp:
+        # asyncio fails a connection that it accepted but has not set up when its
+        # server is closed, and leaves the socket open
+        for sock in (*self._sockets.udp, *self._sockets.tcp):
             self.loop.remove_reader(sock)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for listening in self._servers:
             listening.close()
         for work in self._hooks:
             work.cancel()
         await asyncio.gather(*self._hooks, return_exceptions=True)
-        for _ in range(_TURNS_TO_ACCEPT):
-            await asyncio.sleep(0)
         for wire in [*self._wires.values()]:
             wire.write()
             wire.abort()
