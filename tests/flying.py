@@ -6,6 +6,7 @@ pulses as the test asks for, 100 us apart, so that no row is a matter of luck.
 and that rows are announced only when a reader of the file can see them.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,6 +183,9 @@ def run_engine() -> Iterator[RunEngine]:
     finally:
         if engine.state != "idle":
             engine.halt()
+        # as asyncio.run does: clients that live as long as their loop close now
+        ending = engine.loop.shutdown_asyncgens()
+        asyncio.run_coroutine_threadsafe(ending, engine.loop).result(5)
         engine.loop.call_soon_threadsafe(engine.loop.stop)
         engine._th.join(5)
         assert not engine._th.is_alive()
