@@ -35,6 +35,8 @@ VALUES = [
 SKIPPED = ("timestamp", "posixseconds", "nanoseconds", "chid", "host")
 for name, value in zip(NAMES, VALUES, strict=True):
     print(name, epics.caput(name, value, wait=True))
+    # PyEpics may give an empty array for a waveform that was empty at connection
+    settle(lambda n=name: numpy.size(epics.caget(n, use_monitor=False)) > 0)
     print(epics.caget(name, use_monitor=False), epics.caget(name, as_string=True))
     for form in ("native", "time", "ctrl"):
         pv = epics.PV(name, form=form)
