@@ -101,8 +101,21 @@ def test_load_lists_what_is_refused(sim: SimulatedPandA) -> None:
     assert result.output.splitlines() == [
         "ERROR: The PandA refused to restore FOO.BAR=1: ERR No such block",
         "ERROR: The PandA refused to restore COUNTER1.OUT=5: ERR Field not writeable",
-        f"Error: 2 settings were refused by {sim.host}; the others are restored",
+        f"Error: {sim.host} refused 2 of 3 settings; the other 1 restored",
     ]
+
+
+def test_load_junk(sim: SimulatedPandA) -> None:
+    result = run(sim, "load", "-", stdin="no settings\nat all\n")
+    assert result.exit_code == 1
+    says = f"Error: {sim.host} refused 2 of 2 settings; nothing was restored"
+    assert result.output.splitlines()[-1] == says
+
+
+def test_load_nothing(sim: SimulatedPandA) -> None:
+    result = run(sim, "load", "-", stdin="\n\n")
+    assert result.exit_code == 1
+    assert "holds no settings; nothing was sent" in result.output
 
 
 def test_the_tutorial_is_valid(sim: SimulatedPandA, client: BlockingClient) -> None:
@@ -137,7 +150,8 @@ def test_save_where_nothing_can_be_written(sim: SimulatedPandA, tmp_path: Path) 
 def test_control_takes_lines(sim: SimulatedPandA) -> None:
     typed = "*ECHO hello?\nSEQ1.TABLE<\n1 2 3 4\n\nSEQ1.TABLE?\n\n" + "x" * 2000
     result = run(sim, "control", stdin=typed)
-    assert result.exit_code == 0
+    # two of four were refused, which a script is told
+    assert result.exit_code == 1
     lines = result.output.splitlines()
     assert lines[:8] == [
         "OK =hello",
@@ -146,6 +160,12 @@ def test_control_takes_lines(sim: SimulatedPandA) -> None:
         "ERR Unknown command",
     ]
     assert lines[8].endswith("is 2000 bytes long, a PandA takes 1022; nothing was sent")
+    assert lines[9] == "Error: 2 commands were refused, as printed above"
+
+
+def test_control_ends_well_when_nothing_was_refused(sim: SimulatedPandA) -> None:
+    result = run(sim, "control", stdin="*ECHO hello?\n")
+    assert (result.exit_code, result.output) == (0, "OK =hello\n")
 
 
 def test_control_does_not_send_half_a_table(sim: SimulatedPandA) -> None:

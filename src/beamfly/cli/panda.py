@@ -19,6 +19,7 @@ from beamfly.panda.commands import (
     Identify,
     SetState,
 )
+from beamfly.panda.state import split_commands
 
 __all__ = ["panda"]
 
@@ -137,11 +138,17 @@ def load(host: str, port: int, infile: Any, tutorial: bool) -> None:
         except UnicodeDecodeError as error:
             msg = f"{infile.name} is not a file of settings: {error}; nothing was sent"
             raise click.ClickException(msg) from error
+    lines = text.splitlines()
+    count = len(split_commands(lines))
+    if not count:
+        msg = f"{infile.name} holds no settings; nothing was sent"
+        raise click.ClickException(msg)
     with BlockingClient(host, port) as client:
-        failures = client.send(SetState(text.splitlines()), 30)
+        failures = client.send(SetState(lines), 30)
     if failures:
-        settings = "setting was" if len(failures) == 1 else "settings were"
-        msg = f"{len(failures)} {settings} refused by {host}; the others are restored"
+        rest = count - len(failures)
+        restored = f"the other {rest} restored" if rest else "nothing was restored"
+        msg = f"{host} refused {len(failures)} of {count} settings; {restored}"
         raise click.ClickException(msg)
 
 

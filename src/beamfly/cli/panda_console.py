@@ -157,15 +157,22 @@ class _Completer(Completer):
 def converse(client: BlockingClient, prompt: str, readline: bool) -> None:
     """Send what is typed, print what comes back, until the input ends.
 
+    Input from a script that the PandA refused in part raises at its end, so that the
+    script learns of it; whoever sits at a terminal has seen it.
+
     Args:
         client: Connected.
         prompt: Shown before each line at a terminal.
         readline: Whether to offer history and completion, which need a terminal.
+
+    Raises:
+        click.ClickException: A table was cut off, or commands were refused.
     """
     terminal = sys.stdin.isatty()
     read = (
         _prompted(client, prompt) if terminal and readline else _plain(prompt, terminal)
     )
+    refused = 0
     while True:
         lines: list[str] = []
         try:
@@ -176,14 +183,25 @@ def converse(client: BlockingClient, prompt: str, readline: bool) -> None:
             if lines:
                 msg = f"{lines[0]} has no empty line at its end; it was not sent"
                 raise click.ClickException(msg) from None
-            return
+            break
         except KeyboardInterrupt:
             continue
-        try:
-            for line in client.send(Raw(lines)):
-                click.echo(line)
-        except LocalProtocolError as error:
-            click.echo(str(error), err=True)
+        refused += _refuses(client, lines)
+    if refused and not terminal:
+        commands = "1 command was" if refused == 1 else f"{refused} commands were"
+        raise click.ClickException(f"{commands} refused, as printed above")
+
+
+def _refuses(client: BlockingClient, lines: list[str]) -> bool:
+    """Send and print; whether it was refused, by the PandA or by us."""
+    try:
+        answer = client.send(Raw(lines))
+    except LocalProtocolError as error:
+        click.echo(str(error), err=True)
+        return True
+    for line in answer:
+        click.echo(line)
+    return answer[0].startswith("ERR")
 
 
 def _prompted(client: BlockingClient, prompt: str) -> Callable[[], str]:
