@@ -1,9 +1,14 @@
 """What every test gets: loopback only, and nothing left behind."""
 
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+
+# A RunEngine imports ophyd if it is there (bluesky-queueserver brings it), only to know
+# its version; that would load libca and start its threads in this process.
+sys.modules.setdefault("ophyd", None)  # pyright: ignore[reportArgumentType]
 
 LOOPBACK = {
     "EPICS_CA_ADDR_LIST": "127.0.0.1",
