@@ -36,6 +36,7 @@ from beamfly.devices import HDFPanda
 from beamfly.errors import (
     BadValue,
     CaptureError,
+    CommandError,
     FrameTimeout,
     HdfError,
     PandaDisconnected,
@@ -114,6 +115,16 @@ def test_one_name_for_two_things_is_refused(RE, panda, docs):
     with pytest.raises(BadValue, match="would both be written as 'x'"):
         RE(fly(panda, num=1))
     assert docs.stop["exit_status"] == "fail"
+
+
+def test_a_panda_that_refuses_to_arm_leaves_no_file_behind(
+    RE, panda, sim, docs, tmp_path
+):
+    sim.faults.arm_error = "No bits or positions configured for capture"
+    with pytest.raises(CommandError, match="No bits or positions"):
+        RE(fly(panda, num=1))
+    assert docs.stop["exit_status"] == "fail"
+    assert not list(tmp_path.rglob("*.h5"))
 
 
 @pytest.mark.parametrize("name", ["runs", ".", "a//b"])

@@ -98,8 +98,12 @@ class CaptureSession:
         if capture is None or not self.running:
             return None
         report = await asyncio.to_thread(_close, capture, self.arms)
-        self._seconds = await asyncio.to_thread(_seconds, capture, self.datasets)
         self.running = False
+        if not (self.arms or report.runs):
+            # the PandA refused to arm: nobody is told of a file, so leave none behind
+            report.path.unlink(missing_ok=True)
+        else:
+            self._seconds = await asyncio.to_thread(_seconds, capture, self.datasets)
         self._tell()
         return report.error
 
