@@ -50,6 +50,39 @@ def test_devices_without_any_other_driver() -> None:
     assert found["blocked"] == []
 
 
+def test_every_device_class_connects_and_is_in_a_scan() -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(HERE / "every_device.py")],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    assert found["blocked"] == []
+    devices: dict[str, dict[str, Any]] = found["devices"]
+    assert {name: one["failed"] for name, one in devices.items() if one["failed"]} == {}
+    assert {one["by"] for one in devices.values()} == {"beamfly"}
+    assert all(one["events"] for one in devices.values())
+    # three writers have the frames of a count of 2 and of a flight of 3
+    flown = [name for name, one in devices.items() if one["scan"] == "count and fly"]
+    assert [devices[name]["rows"] for name in flown] == [[2, 2, 2, 3, 3, 3]] * len(
+        flown
+    )
+    assert {"AreaDetector", "ContAcqDetector", "SimDetector", "VimbaDetector"} <= {
+        *flown
+    }
+    assert {"AndorDetector", "AravisDetector", "KinetixDetector"} <= {*flown}
+    assert {"MerlinDetector", "PilatusDetector"} <= {*flown}
+    scanned = {"Motor", "DemoMotor", "DemoStage", "PmacIO", "DemoPointDetector"}
+    assert scanned <= {*devices}
+    # the rest has no PVs of Channel Access, and says so
+    for name, reason in found["absent"].items():
+        assert name.startswith(("ophyd_async.epics.testing.", "ophyd_async.fastcs."))
+        assert reason.startswith(("Protocol pva not available", "Channel Access has"))
+
+
 def test_it_is_reversible_and_can_be_nested() -> None:
     theirs = epics_core.CaSignalBackend
     assert not native_ca_in_use()

@@ -6,44 +6,22 @@ Run by a test; prints what it found as JSON.
 import json
 import os
 import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any
 
-BLOCKED = ("aioca", "epicscorelibs", "epics", "p4p", "caproto", "softioc", "cothread")
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+from blocked import BLOCKED  # first of all
+from bluesky.run_engine import RunEngine
+from mirror import pvs_of
+from motor_record import MotorRecord
+from ophyd_async.core import init_devices
+from ophyd_async.epics.adcore import ADBaseIO, NDFileHDF5IO, NDStatsIO
+from ophyd_async.epics.demo import DemoPointDetector, DemoStage
+from ophyd_async.epics.motor import Motor
 
-
-class Absent(MetaPathFinder):
-    """Makes packages look as if they were not installed."""
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,
-    ) -> ModuleSpec | None:
-        if fullname.partition(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-        return None
-
-
-sys.meta_path.insert(0, Absent())
-
-import bluesky.plan_stubs as bps  # noqa: E402
-import bluesky.plans as bp  # noqa: E402
-from bluesky.run_engine import RunEngine  # noqa: E402
-from mirror import pvs_of  # noqa: E402
-from motor_record import MotorRecord  # noqa: E402
-from ophyd_async.core import init_devices  # noqa: E402
-from ophyd_async.epics.adcore import ADBaseIO, NDFileHDF5IO, NDStatsIO  # noqa: E402
-from ophyd_async.epics.demo import DemoPointDetector, DemoStage  # noqa: E402
-from ophyd_async.epics.motor import Motor  # noqa: E402
-
-from beamfly.ca.puts import Put  # noqa: E402
-from beamfly.ca.server_thread import serve_in_thread  # noqa: E402
-from beamfly.devices import (  # noqa: E402  # noqa: E402
+from beamfly.ca.puts import Put
+from beamfly.ca.server_thread import serve_in_thread
+from beamfly.devices import (
     AnalogIn,
     Scaler,
     native_ca_in_use,
@@ -51,7 +29,7 @@ from beamfly.devices import (  # noqa: E402  # noqa: E402
     transport_of,
     use_native_ca,
 )
-from beamfly.devices import Motor as OwnMotor  # noqa: E402
+from beamfly.devices import Motor as OwnMotor
 
 
 def unavailable() -> str:
