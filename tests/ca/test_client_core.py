@@ -130,6 +130,17 @@ def test_impossible_names(name: str) -> None:
         Rig().core.channel("a", 100)
 
 
+def test_one_impossible_name_among_many_and_none_is_looked_for() -> None:
+    rig = Rig(server())
+    with pytest.raises(BadValue, match="cannot be the name"):
+        rig.core.look_for(["d", "a\0b"])
+    assert not rig.core.channels and not len(rig.core.searches)
+    channels = rig.core.look_for(["d", "l", "nowhere", "d"], priority=3)
+    rig.run()
+    assert [one.connected for one in channels] == [True, True, False, True]
+    assert [key[2] for key in rig.core.circuits] == [3]
+
+
 def test_priorities_have_circuits_of_their_own() -> None:
     rig = Rig(server())
     rig.core.channel("d"), rig.core.channel("l", 9), rig.core.channel("e", 9)

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from beamfly.ca import sockets
-from beamfly.ca.client import dotted, number_of
+from beamfly.ca.addresses import dotted, number_of
 from beamfly.ca.config import Config, parse_addresses
 from beamfly.errors import BadValue
 

@@ -34,6 +34,7 @@ from beamfly.ca.messages import (
     WriteNotify,
     decode,
 )
+from beamfly.ca.named import create_message, search_message
 from beamfly.errors import LocalProtocolError, RemoteProtocolError
 
 GOLDEN: list[tuple[Sender, Any, str]] = [
@@ -226,3 +227,11 @@ def test_datagrams_start_alike_and_stay_small() -> None:
 
 def test_echo_is_a_bare_header() -> None:
     assert Echo().encode() == bytes.fromhex("0017" + "00" * 14)
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=120))
+def test_names_are_packed_as_in_general(name: str) -> None:
+    cid = 0xFFFFFFF0
+    assert search_message(name, cid) == Search(name, cid).encode()
+    assert create_message(name, cid) == CreateChannel(name, cid).encode()

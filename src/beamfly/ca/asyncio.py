@@ -96,12 +96,17 @@ class Client:
 
     def channel(self, name: str, priority: int = 0) -> Channel:
         """Start to look for a PV; every call makes a channel of its own."""
+        return self.channels([name], priority)[0]
+
+    def channels(self, names: Iterable[str], priority: int = 0) -> list[Channel]:
+        """`channel` for many names; if one is impossible none is looked for."""
+        wanted = list(names)
         if self.closed:
-            msg = f"the client is closed; {name} is not looked for"
-            raise CADisconnected(msg, name=name, status=192)
-        channel = Channel(self, self.core.channel(name, priority))
+            text = ", ".join(wanted)
+            msg = f"the client is closed; {text:.200} is not looked for"
+            raise CADisconnected(msg, name=text, status=192)
         self.pump_soon()
-        return channel
+        return [Channel(self, core) for core in self.core.look_for(wanted, priority)]
 
     async def connect(
         self, name: str, timeout: float | None = DEFAULT_TIMEOUT
@@ -119,7 +124,7 @@ class Client:
         self, names: Iterable[str], timeout: float | None = DEFAULT_TIMEOUT
     ) -> list[Channel]:
         """Channels in the order of the names, all connected; CATimeout names one."""
-        channels = [self.channel(name) for name in names]
+        channels = self.channels(names)
         end = None if timeout is None else self.loop.time() + timeout
         try:
             for channel in channels:

@@ -84,6 +84,8 @@ class Subscription:
 class Channel:
     """One PV: connects by itself, again and again, until it is closed."""
 
+    __slots__ = ("__weakref__", "_waiting", "client", "core")
+
     def __init__(self, client: "Client", core: CoreChannel) -> None:
         """Wrap a channel; `Client.channel` does this."""
         self.client = client
@@ -91,7 +93,7 @@ class Channel:
         self.core = core
         """What the client core keeps for it."""
         self._waiting: list[asyncio.Future[None]] | None = None
-        core.on_change.append(self._changed)
+        """Those who wait for the connection; None while `_changed` is not called."""
 
     def __repr__(self) -> str:
         return f"<Channel {self.name!r}: {self.core.state.name.lower()}>"
@@ -147,6 +149,7 @@ class Channel:
         future: asyncio.Future[None] = self.client.loop.create_future()
         if self._waiting is None:
             self._waiting = []
+            self.core.on_change.append(self._changed)
         self._waiting.append(future)
         try:
             async with asyncio.timeout(timeout):
@@ -164,9 +167,10 @@ class Channel:
 
     def _changed(self, core: CoreChannel) -> None:
         """Wake those who wait."""
-        if not self._waiting or (core.link is None and not core.closed):
+        if self._waiting is None or (core.link is None and not core.closed):
             return
         waiting, self._waiting = self._waiting, None
+        core.on_change.remove(self._changed)
         for future in waiting:
             if future.done():
                 continue

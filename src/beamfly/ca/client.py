@@ -13,10 +13,11 @@
 rest.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from beamfly.ca.addresses import Address, dotted, host_of, number_of
 from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.client_circuit import ClientCircuit
@@ -27,9 +28,6 @@ from beamfly.ca.search import Searches, parse_datagram, parse_replies, register_
 from beamfly.ca.status import ECA_CHANDESTROY, ECA_DISCONN
 from beamfly.errors import BadValue, CADisconnected
 
-Address = tuple[str, int]
-ANY_ADDRESS = 0xFFFFFFFF
-"""In a search reply: the server is where the reply came from."""
 SEARCH_MINOR = 12
 """First minor version of servers that answer searches over TCP."""
 RETRY_SECONDS = 1.0
@@ -118,20 +116,29 @@ class ClientCore:
             priority: 0 to 99; servers may serve higher ones first.
             on_change: Called when it has connected, disconnected, changed its access.
         """
-        if not name or "\0" in name or len(name.encode()) > LONGEST_NAME:
-            msg = f"{name!r:.60} cannot be the name of a PV; it is not looked for"
-            raise BadValue(msg)
-        if not 0 <= priority <= 99:
-            msg = (
-                f"priority {priority} of {name} is not in 0 to 99; it is not looked for"
-            )
-            raise BadValue(msg)
-        channel = Channel(name, self._cids.take(), priority)
+        channel = self.look_for([name], priority)[0]
         if on_change is not None:
             channel.on_change.append(on_change)
-        self.channels[channel.cid] = channel
-        self.searches.add(channel.cid, name)
         return channel
+
+    def look_for(self, names: Sequence[str], priority: int = 0) -> list[Channel]:
+        """`channel` for many names; if one is impossible none is looked for."""
+        for name in names:
+            if not name or "\0" in name or len(name.encode()) > LONGEST_NAME:
+                msg = f"{name!r:.60} cannot be the name of a PV; it is not looked for"
+                raise BadValue(msg)
+        if not 0 <= priority <= 99:
+            text = ", ".join(names)
+            msg = f"priority {priority} of {text:.60} is not in 0 to 99"
+            raise BadValue(f"{msg}; it is not looked for")
+        numbers = range(first := self._cids.take(len(names)), first + len(names))
+        channels = [
+            Channel(name, cid, priority)
+            for cid, name in zip(numbers, names, strict=True)
+        ]
+        self.channels.update(zip(numbers, channels, strict=True))
+        self.searches.add_new(numbers, names)
+        return channels
 
     def close_channel(self, channel: Channel) -> None:
         """Give up a channel; its last circuit goes with it."""
@@ -212,9 +219,7 @@ class ClientCore:
         """Take a datagram that came from an IPv4 address."""
         self.now = now
         if data[:2] in (b"\0\0", b"\0\6"):
-            for cid, port, address in parse_replies(data):
-                host = source if address == ANY_ADDRESS else dotted(address)
-                self._found(cid, (host, port))
+            self._found(parse_replies(data), source)
             return
         for message in parse_datagram(data):
             if isinstance(message, Beacon):
@@ -266,9 +271,7 @@ class ClientCore:
 
     def found(self, reply: SearchReply, circuit: ClientCircuit) -> None:
         """A name server answered."""
-        here = circuit.address[0]
-        host = here if reply.address == ANY_ADDRESS else dotted(reply.address)
-        self._found(reply.cid, (host, reply.port))
+        self._found([(reply.cid, reply.port, reply.address)], circuit.address[0])
 
     def circuit_closed(self, circuit: ClientCircuit) -> None:
         """Fail what was under way, and look for its channels again."""
@@ -289,25 +292,42 @@ class ClientCore:
 
     # ---- inside
 
-    def _found(self, cid: int, address: Address) -> None:
-        """Somebody serves a PV; the first one who says so is taken."""
-        channel = self.channels.get(cid)
-        if channel is None:
-            return
-        if not self.searches.remove(cid):
-            circuit = channel.circuit
-            if circuit is not None and circuit.address != address:
-                self.notice(
-                    f"{channel.name} is served by {circuit.host} and by "
-                    f"{address[0]}:{address[1]}; the first one is used"
-                )
-            return
-        key = (*address, channel.priority)
+    def _found(self, replies: Iterable[tuple[int, int, int]], source: str) -> None:
+        """Somebody serves PVs; the first one who says so is taken.
+
+        Args:
+            replies: Number of the channel, TCP port and IPv4 address for each.
+            source: Where they came from, for those without an address.
+        """
+        found: defaultdict[tuple[int, int, int], list[Channel]] = defaultdict(list)
+        for cid, port, number in replies:
+            channel = self.channels.get(cid)
+            if channel is None:
+                continue
+            if self.searches.remove(cid):
+                found[port, number, channel.priority].append(channel)
+            else:
+                self._found_twice(channel, (host_of(number, source), port))
+        for (port, number, priority), channels in found.items():
+            host = host_of(number, source)
+            self._circuit_to(host, port, priority).create(channels)
+
+    def _found_twice(self, channel: Channel, address: Address) -> None:
+        """Two servers with the same PV are a mistake in the settings of one."""
+        circuit = channel.circuit
+        if circuit is not None and circuit.address != address:
+            self.notice(
+                f"{channel.name} is served by {circuit.host} and by "
+                f"{address[0]}:{address[1]}; the first one is used"
+            )
+
+    def _circuit_to(self, host: str, port: int, priority: int) -> ClientCircuit:
+        """The circuit to a server, made when it is new."""
+        key = host, port, priority
         circuit = self.circuits.get(key)
         if circuit is None:
-            circuit = self._circuit(address, channel.priority)
-            self.circuits[key] = circuit
-        circuit.create(channel)
+            circuit = self.circuits[key] = self._circuit((host, port), priority)
+        return circuit
 
     def _circuit(self, address: Address, priority: int = 0) -> ClientCircuit:
         """A new circuit, which the shell is to connect."""
@@ -370,20 +390,3 @@ class ClientCore:
                 circuit.alive(self.now)
             elif rhythm in (Rhythm.LATE, Rhythm.RESTARTED):
                 circuit.probe(self.now)
-
-
-@lru_cache(maxsize=1024)
-def dotted(address: int) -> str:
-    """The usual spelling of an IPv4 address."""
-    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-
-
-def number_of(address: str) -> int:
-    """An IPv4 address as a number; 0 when it is none."""
-    try:
-        parts = [int(part) for part in address.split(".")]
-    except ValueError:
-        return 0
-    if len(parts) != 4 or any(not 0 <= part < 256 for part in parts):
-        return 0
-    return parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3]

@@ -4,15 +4,15 @@ The rules are those of `Circuit`; updates, which come thousands of times per sec
 take short cuts that `tests/ca` checks against the long way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from beamfly.ca import lanes
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.dbr import Dbr, Family, layout
-from beamfly.ca.header import LARGE, Header, pack_header
+from beamfly.ca.header import LARGE, Header
 from beamfly.ca.ledger import Link
-from beamfly.ca.message import MINOR_VERSION, Command, Message
+from beamfly.ca.message import Command, Message
 from beamfly.ca.messages import (
     AccessRights,
     ChannelCreated,
@@ -26,17 +26,17 @@ from beamfly.ca.messages import (
     SearchReply,
     ServerDisconnect,
 )
-from beamfly.ca.pending import (
-    Numbers,
-    array_sink,
-    refused,
-)
+from beamfly.ca.named import create_message
+from beamfly.ca.pending import Numbers, array_sink, refused
 from beamfly.ca.readings import reading
 from beamfly.ca.requests import RequestCircuit
 from beamfly.ca.rules import ChannelState, CircuitState
 from beamfly.ca.status import ECA_NORMAL, ECA_TOLARGE
 from beamfly.errors import BeamflyError, CADisconnected
 
+# enum members are slow to look up, and thousands of channels open in one go
+_CREATING, _OPEN = ChannelState.CREATING, ChannelState.OPEN
+_LAST_BASE = int(Dbr.DOUBLE)
 FULL_READS = 10
 """Full receive buffers in a row after which the server is asked to hold back."""
 
@@ -93,16 +93,17 @@ class ClientCircuit(RequestCircuit):
 
     # ---- channels
 
-    def create(self, channel: Channel) -> None:
-        """Ask for a channel."""
-        name = channel.name.encode()
-        size = (len(name) + 8) & ~7
-        head = pack_header(Command.CREATE_CHAN, size, 0, 0, channel.cid, MINOR_VERSION)
-        self.outbox.put(head + name.ljust(size, b"\0"))
-        link = Link(channel.cid, channel.name, owner=channel)
-        self.ledger.channels[channel.cid] = link
-        channel.circuit = self
-        self._live += 1
+    def create(self, channels: Sequence[Channel]) -> None:
+        """Ask for channels."""
+        links = self.ledger.channels
+        messages: list[bytes] = []
+        for channel in channels:
+            cid, name = channel.cid, channel.name
+            messages.append(create_message(name, cid))
+            links[cid] = Link(cid, name, channel)
+            channel.circuit = self
+        self.outbox.put(b"".join(messages))
+        self._live += len(channels)
 
     def clear(self, channel: Channel) -> None:
         """Give up a channel; what is under way on it fails."""
@@ -132,14 +133,15 @@ class ClientCircuit(RequestCircuit):
 
     def _opened(self, cid: int, rights: int, sid: int, code: int, count: int) -> bool:
         """The fast lane has seen a channel open."""
-        link = self.ledger.channels.get(cid)
-        if link is None or link.state is not ChannelState.CREATING:
+        ledger = self.ledger
+        link = ledger.channels.get(cid)
+        if link is None or link.state is not _CREATING:
             return False
-        if code > Dbr.DOUBLE or sid in self.ledger.by_sid:
+        if code > _LAST_BASE or sid in ledger.by_sid:
             return False
         link.rights, link.sid, link.type, link.count = rights, sid, code, count
-        link.state = ChannelState.OPEN
-        self.ledger.by_sid[sid] = link
+        link.state = _OPEN
+        ledger.by_sid[sid] = link
         self._connected(link)
         return True
 
@@ -153,7 +155,8 @@ class ClientCircuit(RequestCircuit):
         channel.was_connected = True
         for monitor in channel.monitors:
             self.subscribe(monitor)
-        self._owner.opened(channel)
+        if channel.on_change:
+            self._owner.opened(channel)
 
     # ---- monitors
 

@@ -38,6 +38,8 @@ class Link:
     """The client's number."""
     name: str
     """Of the PV."""
+    owner: Any = None
+    """What the client or server at this end keeps for the channel."""
     state: ChannelState = ChannelState.CREATING
     """How far it is."""
     sid: int = 0
@@ -50,8 +52,6 @@ class Link:
     """Bits of Access."""
     subscriptions: tuple[int, ...] = ()
     """Numbers of its subscriptions."""
-    owner: Any = None
-    """What the client or server at this end keeps for the channel."""
 
 
 @dataclass(frozen=True, slots=True)

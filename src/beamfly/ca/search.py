@@ -8,14 +8,15 @@ so many are under way at a time that the sockets on the way can hold the answers
 
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from beamfly.ca.datagrams import SearchReply, Version, join
 from beamfly.ca.header import pack_header, unpack_header
-from beamfly.ca.message import MINOR_VERSION, Command, Message, Sender
+from beamfly.ca.message import Command, Message, Sender
 from beamfly.ca.messages import decode
+from beamfly.ca.named import search_message
 from beamfly.errors import ProtocolError
 
 FIRST_PERIOD = 0.032
@@ -27,8 +28,9 @@ HURRY_ROUND = 5
 SPREAD = 0.5
 """Seconds over which many clients spread what one event makes all of them do."""
 
-_SEARCH = struct.Struct(">HHHHII")
-_REPLY = struct.Struct(">HHHHIIH6x")
+_REPLY = struct.Struct(">IHHIIH6x")
+_REPLY_FIRST = Command.SEARCH << 16 | 8
+"""Command and size of a reply."""
 
 
 @dataclass(slots=True)
@@ -41,14 +43,6 @@ class _Name:
     """How often it was asked for."""
     under_way: bool = False
     """Whether an answer may still come."""
-
-
-def _message(name: str, cid: int) -> bytes:
-    """The SEARCH message of a name."""
-    raw = name.encode()
-    size = (len(raw) + 8) & ~7
-    head = _SEARCH.pack(Command.SEARCH, size, 5, MINOR_VERSION, cid, cid)
-    return head + raw.ljust(size, b"\0")
 
 
 class Searches:
@@ -72,12 +66,21 @@ class Searches:
 
     def add(self, cid: int, name: str, *, due: float | None = None) -> None:
         """Look for a name, at once or from a time on."""
-        entry = _Name(cid, _message(name, cid))
+        entry = _Name(cid, search_message(name, cid))
         self._names[cid] = entry
         if due is None:
             self._ready.append(entry)
         else:
             self._later(due, [entry])
+
+    def add_new(self, cids: Sequence[int], names: Sequence[str]) -> None:
+        """`add` for many names, at once."""
+        entries = [
+            _Name(cid, search_message(name, cid))
+            for cid, name in zip(cids, names, strict=True)
+        ]
+        self._names.update(zip(cids, entries, strict=True))
+        self._ready += entries
 
     def remove(self, cid: int) -> bool:
         """Stop looking: answered, or no longer wanted. Whether it was looked for."""
@@ -161,9 +164,13 @@ def parse_replies(data: bytes) -> list[tuple[int, int, int]]:
     """
     body = data[16:] if data[:2] == b"\0\0" else data
     if len(body) % _REPLY.size == 0:
-        rows = list(_REPLY.iter_unpack(body))
-        if all(row[0] == Command.SEARCH and row[1] == 8 for row in rows):
-            return [(row[5], row[2], row[4]) for row in rows]
+        found = [
+            (cid, port, address)
+            for first, port, _, address, cid, _ in _REPLY.iter_unpack(body)
+            if first == _REPLY_FIRST
+        ]
+        if len(found) * _REPLY.size == len(body):
+            return found
     return [
         (message.cid, message.port, message.address)
         for message in parse_datagram(body)

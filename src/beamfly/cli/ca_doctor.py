@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import click
 
 from beamfly.ca import sockets
+from beamfly.ca.addresses import host_of
 from beamfly.ca.channel import Channel
-from beamfly.ca.client import ANY_ADDRESS, dotted
 from beamfly.ca.config import Address, Config
 from beamfly.ca.datagrams import Search, Version
 from beamfly.ca.dbr import Dbr, Family
@@ -121,7 +121,7 @@ def _answers(
         # the echo of a datagram that nobody wanted
         return
     for number, port, address in parse_replies(data):
-        host = source[0] if address == ANY_ADDRESS else dotted(address)
+        host = host_of(address, source[0])
         if number < len(addresses):
             asked = "{}:{}".format(*addresses[number])
             yield Server(host, port, asked, time.monotonic() - start)
