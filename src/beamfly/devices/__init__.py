@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from beamfly.devices.scan_flyer import ScanServerFlyer
     from beamfly.devices.scan_hdf_flyer import ScanServerHdfFlyer
     from beamfly.devices.scan_plan import ScanPlan
+    from beamfly.devices.struck import Struck
     from beamfly.devices.transform import Transform
 
 _HOMES = {
@@ -81,6 +82,7 @@ _HOMES = {
     "beamfly.devices.scan_flyer": ("ScanServerFlyer",),
     "beamfly.devices.scan_hdf_flyer": ("ScanServerHdfFlyer",),
     "beamfly.devices.scan_plan": ("ScanPlan",),
+    "beamfly.devices.struck": ("Struck",),
     "beamfly.devices.transform": ("Transform",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -107,6 +109,7 @@ __all__ = [
     "Severity",
     "StringIn",
     "StringOut",
+    "Struck",
     "Transform",
     "ca_signal_r",
     "ca_signal_rw",

@@ -34,12 +34,12 @@ class WrongRecord(NotConnectedError):
 class RecordField:
     """One field of a record; see `OnDemandFields.field`."""
 
-    def __init__(self, device: Device, record: str, field: str) -> None:
+    def __init__(self, device: Device, pv: str, field: str) -> None:
         self.name = field
         """Of the field, as EPICS has it."""
         self._device = device
         self._signal: SignalRW[Any] = ca_signal_rw(
-            None, f"{record}.{field}", name=f"{device.name}-{field}"
+            None, pv, name=f"{device.name}-{field}"
         )
 
     async def signal(self) -> SignalRW[Any]:
@@ -87,6 +87,10 @@ class OnDemandFields:
     """Name of the record."""
     _on_demand: dict[str, RecordField]
 
+    def field_pv(self, field: str) -> str:
+        """The PV of a field."""
+        return f"{self.record}.{field}"
+
     def field(self, name: str) -> RecordField:
         """A field of the record: `await motor.field("BDST").get()`.
 
@@ -99,7 +103,7 @@ class OnDemandFields:
         field = field_of(self.kind, name)
         found = self._on_demand.get(field)
         if found is None:
-            found = RecordField(cast(Device, self), self.record, field)
+            found = RecordField(cast(Device, self), self.field_pv(field), field)
             self._on_demand[field] = found
         return found
 

@@ -83,7 +83,16 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "motor": " ".join(ALIASES["motor"].values()),
     }.items()
 }
-"""Kind of record -> its fields, those of every record last."""
+FIELDS["struck"] = tuple(
+    "ChannelAdvance Prescale EraseStart EraseAll StartAll StopAll PresetReal "
+    "ElapsedReal Dwell Acquiring NuseAll CurrentChannel MaxChannels CountOnStart "
+    "InitialChannelAdvance SoftwareChannelAdvance Channel1Source ReadAll DoReadAll "
+    "InputMode OutputMode MUXOutput AcquireMode Model Firmware".split()
+)
+"""Kind of record -> its fields, those of every record last.
+
+A multi-channel scaler is several records, and these are what their names end with.
+"""
 
 
 def field_of(kind: str, name: str) -> str:
@@ -97,6 +106,8 @@ def field_of(kind: str, name: str) -> str:
     aliases = ALIASES.get(kind, {})
     if name in aliases:
         return aliases[name]
+    if name in FIELDS.get(kind, ()):
+        return name
     if name.isascii() and name.rstrip("$").isalnum() and name == name.upper():
         return name
     known = [*aliases, *FIELDS.get(kind, ()), *COMMON]
@@ -112,5 +123,6 @@ def field_of(kind: str, name: str) -> str:
 
 
 def with_article(record_type: str) -> str:
-    """Such as `an ai`."""
-    return f"{'an' if record_type[:1] in 'aeiou' else 'a'} {record_type}"
+    """Such as `an ai`, and `an mca`, which is spelled when it is read."""
+    spelled = record_type.startswith(("mb", "mc", "ls"))
+    return f"{'an' if spelled or record_type[:1] in 'aeiou' else 'a'} {record_type}"

@@ -143,7 +143,7 @@ async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(BadValue, match="regions 1 and 3 of X:mca are both called"):
             await mca.stage()
         assert record.starts == 0
-        with pytest.raises(NotConnectedError, match="not a mca: Mca cannot use it"):
+        with pytest.raises(NotConnectedError, match="not an mca: Mca cannot use it"):
             await Mca("X:ai").connect(timeout=5)
 
 

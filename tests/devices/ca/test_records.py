@@ -206,7 +206,7 @@ async def test_wrong_records_are_told_at_once(records: str) -> None:
     assert time.monotonic() - start < 5
     text = str(raised.value)
     assert "R:ao is an ao, not a motor: Motor cannot use it" in text
-    assert "R:mi is a mbbi, not a bi or a bo or a busy: BinaryIn cannot" in text
+    assert "R:mi is an mbbi, not a bi or a bo or a busy: BinaryIn cannot" in text
     # a second attempt says the same, and does not stumble over the first one
     for device in (m1, bi):
         with pytest.raises(NotConnectedError, match="cannot use it"):
