@@ -28,6 +28,7 @@ from beamfly.devices import HDFPanda
 from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
 from beamfly.plans import fly
 from beamfly.sim.axis import SimulatedAxis, StageFlyer
+from beamfly.sim.ioc import BeamlineIOC
 from beamfly.sim.stage import COUNTS_PER_MM, SampleStage
 
 DEADTIME = 5e-6
@@ -41,21 +42,50 @@ class SimulatedBeamline:
     Args:
         control_port: Of the PandA, 0 for any that is free.
         data_port: Of the PandA, 0 for any that is free.
+        ioc_port: Of an IOC, 0 for any that is free; None: there is no IOC.
+        motors: Motors that the IOC has besides x and y of the stage.
+        prefix: What the names of the IOC's PVs begin with.
     """
 
     panda: SimulatedPandA
     """The PandA, which runs in a thread of its own."""
 
-    def __init__(self, control_port: int = 0, data_port: int = 0) -> None:
+    def __init__(
+        self,
+        control_port: int = 0,
+        data_port: int = 0,
+        *,
+        ioc_port: int | None = None,
+        motors: int = 8,
+        prefix: str = "BL:",
+    ) -> None:
         self.stage = SampleStage()
         self._ports = {"control_port": control_port, "data_port": data_port}
         self._stack = ExitStack()
+        self._ioc: BeamlineIOC | None = None
+        if ioc_port is not None:
+            self._ioc = BeamlineIOC(
+                self.stage, motors=motors, prefix=prefix, port=ioc_port
+            )
+
+    @property
+    def ioc(self) -> BeamlineIOC:
+        """The IOC, whose motors x and y are the stage's; RuntimeError without one."""
+        if self._ioc is None:
+            raise RuntimeError("this beamline was made without an IOC (ioc_port)")
+        return self._ioc
 
     def __enter__(self) -> "SimulatedBeamline":
-        """Start the PandA."""
-        server = serve_in_thread(motors=self.stage.encoders, **self._ports)
-        self.panda = self._stack.enter_context(server)
-        self.stage.attach(self.panda)
+        """Start all parts."""
+        try:
+            server = serve_in_thread(motors=self.stage.encoders, **self._ports)
+            self.panda = self._stack.enter_context(server)
+            self.stage.attach(self.panda)
+            if self._ioc is not None:
+                self._stack.enter_context(self._ioc)
+        except BaseException:
+            self._stack.close()
+            raise
         return self
 
     def __exit__(
@@ -64,7 +94,7 @@ class SimulatedBeamline:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Stop the PandA."""
+        """Stop all parts."""
         self._stack.close()
 
     def devices(self, path_provider: PathProvider | Path | str) -> "BeamlineDevices":

@@ -5,14 +5,16 @@ devices of it. What moves is known to the PandA's encoders to a fraction of a co
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import TypeVar
 
 import numpy as np
 
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.panda.simulator.server import SimulatedPandA
+from beamfly.sim.ioc.axis import positions
 from beamfly.sim.sample import photon_rate
-from beamfly.sim.trajectory import Array, Trajectory
+from beamfly.sim.trajectory import Trajectory
 
 COUNTS_PER_MM = 10_000.0
 """Encoder counts per mm: 0.1 um."""
@@ -24,6 +26,8 @@ _MOST_LOOKS = 200_000
 """Of one movement; a long one is sampled more coarsely."""
 _IDLE = 3600.0
 """Seconds for which photons are counted after the stage has come to rest."""
+_REMEMBERED = 60.0
+"""Seconds for which it is known how many photons had been counted when."""
 
 T = TypeVar("T")
 
@@ -48,6 +52,8 @@ class SampleStage:
         self.photons = SimulatedMotor(counts_per_unit=1.0)
         """How many photons were counted since the start, as the path of an encoder."""
         self._panda: SimulatedPandA | None = None
+        self._counted: tuple[int, ...] = ()
+        self._latest = -inf
 
     @property
     def encoders(self) -> list[SimulatedMotor]:
@@ -66,16 +72,21 @@ class SampleStage:
         return self._panda
 
     def now(self) -> float:
-        """Seconds on the clock that stage and PandA share."""
-        return self.panda.clock()
+        """Seconds on the clock that stage and PandA share.
+
+        It stands still with the PandA's, when that has too much to do.
+        """
+        panda = self.panda
+        self._latest = max(self._latest, panda.clock() - panda.lost)
+        return self._latest
 
     def move(self, name: str, target: float) -> float:
         """Start to move an axis; returns when it arrives."""
-        return self._act(lambda now: self.axes[name].move(target, now=now))
+        return self.act(lambda now: self.axes[name].move(target, now=now))
 
     def stop(self, name: str) -> float:
         """Stop an axis as fast as it can; returns when it is at rest."""
-        return self._act(lambda now: self.axes[name].stop(now=now))
+        return self.act(lambda now: self.axes[name].stop(now=now))
 
     def halt(self) -> None:
         """Stop all axes, and the output goes low."""
@@ -85,7 +96,7 @@ class SampleStage:
                 axis.stop(now=now)
             self.panda.core.machine.schedule_input(LINE_OUTPUT, [now], [False])
 
-        self._act(halt)
+        self.act(halt)
 
     def fly(self, trajectory: Trajectory, names: dict[object, str]) -> float:
         """Start a trajectory; returns when it ends.
@@ -106,17 +117,25 @@ class SampleStage:
             )
             return now + trajectory.duration
 
-        return self._act(start)
+        return self.act(start)
 
-    def _act(self, action: Callable[[float], T]) -> T:
-        """Do something to the stage between two steps of the PandA."""
+    def act(self, action: Callable[[float], T]) -> T:
+        """Do something to what the PandA's encoders are on, between two of its steps.
+
+        Args:
+            action: Called in the PandA's thread with the time; it may change paths.
+
+        Returns:
+            What it returns.
+        """
 
         def act() -> T:
             panda = self.panda
-            now = panda.clock()
+            now = self.now()
             panda.core.advance(now)
             result = action(now)
-            self._count_photons(now)
+            if self._paths() != self._counted:
+                self._count_photons(now)
             panda.wake()
             return result
 
@@ -127,18 +146,17 @@ class SampleStage:
         end = max(now, *(axis.arrives() for axis in self.axes.values()))
         looks = min(_MOST_LOOKS, int((end - now) / _SAMPLING)) + 2
         times = np.linspace(now, max(end, now + _SAMPLING), looks)
-        x, y = (_positions(axis, times) for axis in self.axes.values())
+        x, y = (positions(axis, times) for axis in self.axes.values())
         rates = photon_rate(x, y)
         gained = np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))
         counted = self.photons.position(now) + np.concatenate([[0.0], gained])
+        self.photons.forget(now - _REMEMBERED)
         # at rest the last rate goes on
         times = np.append(times - now, times[-1] - now + _IDLE)
         counted = np.append(counted, counted[-1] + rates[-1] * _IDLE)
         self.photons.follow(times.tolist(), counted.tolist(), now=now)
+        self._counted = self._paths()
 
-
-def _positions(axis: SimulatedMotor, times: Array) -> Array:
-    """Where an axis is at many times."""
-    known = np.array(axis.times[1:] or [0.0])
-    places = np.array(axis.positions[1:] or axis.positions)
-    return np.interp(times, known, places, left=axis.positions[0])
+    def _paths(self) -> tuple[int, ...]:
+        """Changes when the path of an axis does."""
+        return tuple(axis.revision for axis in self.axes.values())
