@@ -18,6 +18,8 @@ from beamfly.errors import CAError
 LOOPBACK = "127.0.0.1"
 ANY = "0.0.0.0"
 _BACKLOG = 128
+_ATTEMPTS = 20
+"""Free ports that are tried before it is given up."""
 
 
 @dataclass
@@ -42,20 +44,29 @@ def open_sockets(interfaces: tuple[str, ...], port: int) -> Sockets:
         interfaces: IPv4 addresses or host names; 0.0.0.0 for all.
         port: Of both TCP and UDP. 0: one that is free.
     """
-    found = Sockets()
-    try:
-        hosts = [socket.gethostbyname(name) for name in interfaces]
-        for host in hosts:
-            sock = _listen(host, found.port or port, fallback=not found.port)
-            found.tcp.append(sock)
-            found.port = sock.getsockname()[1]
-        for host in hosts:
-            found.udp += _searches(host, port or found.port)
-    except OSError as error:
-        found.close()
-        msg = f"cannot listen on {', '.join(interfaces)} port {port}: {error}"
-        raise CAError(msg) from error
-    return found
+    attempts = 1 if port else _ATTEMPTS
+    while True:
+        attempts -= 1
+        found = Sockets()
+        try:
+            _open(found, [socket.gethostbyname(name) for name in interfaces], port)
+            return found
+        except OSError as error:
+            found.close()
+            # a port that is free for TCP may be some client's for UDP
+            if attempts and error.errno == errno.EADDRINUSE:
+                continue
+            msg = f"cannot listen on {', '.join(interfaces)} port {port}: {error}"
+            raise CAError(msg) from error
+
+
+def _open(found: Sockets, hosts: list[str], port: int) -> None:
+    for host in hosts:
+        sock = _listen(host, found.port or port, fallback=not found.port)
+        found.tcp.append(sock)
+        found.port = sock.getsockname()[1]
+    for host in hosts:
+        found.udp += _searches(host, port or found.port)
 
 
 def _listen(host: str, port: int, *, fallback: bool) -> socket.socket:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from beamfly.ca import server_sockets
 from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
 from beamfly.ca.datagrams import Search, Version
@@ -315,3 +316,25 @@ def test_thread_that_cannot_start_says_why() -> None:
         serve_in_thread({}, config=QUIET, port=0, interfaces=("192.0.2.1",))
     with pytest.raises(BadValue):
         serve_in_thread({"": 1}, config=QUIET, port=0)
+
+
+def test_a_free_port_is_free_for_searches_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some client's UDP socket has the number of the first port that is found."""
+    listen = server_sockets._listen
+    taken: list[socket.socket] = []
+
+    def taken_at_first(host: str, port: int, *, fallback: bool) -> socket.socket:
+        found = listen(host, port, fallback=fallback)
+        if not taken:
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            client.bind((host, found.getsockname()[1]))
+            taken.append(client)
+        return found
+
+    monkeypatch.setattr(server_sockets, "_listen", taken_at_first)
+    found = open_sockets(("127.0.0.1",), 0)
+    try:
+        assert found.port != taken[0].getsockname()[1]
+    finally:
+        found.close()
+        taken[0].close()
