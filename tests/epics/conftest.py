@@ -14,6 +14,8 @@ from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
 from beamfly.epics.context import close_context
 from ca.c_ioc import CIoc, free_port, running
 
+Serve = Callable[[dict[str, Any]], ThreadedServer]
+
 
 def environment(port: int, repeater: int) -> dict[str, str]:
     """Variables with which a client finds the server on a port, and no other."""
@@ -73,6 +75,23 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadedServer]:
             monkeypatch.setenv(name, value)
         yield server
         close_context()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Serve PVs of one's own, with the environment set so that clients find them."""
+    servers: list[ThreadedServer] = []
+
+    def start(pvs: dict[str, Any]) -> ThreadedServer:
+        servers.append(serve_in_thread(pvs, port=0))
+        for name, value in environment(servers[-1].port, free_port()).items():
+            monkeypatch.setenv(name, value)
+        return servers[-1]
+
+    yield start
+    close_context()
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture(scope="session")

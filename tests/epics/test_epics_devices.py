@@ -1,6 +1,5 @@
 """The device family against servers that have the records' fields."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +9,12 @@ import pytest
 import beamfly.epics as epics
 from beamfly.ca import pv as served_pv
 from beamfly.ca.records import RecordGroup
-from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
 from beamfly.epics import devices
 from beamfly.epics.context import close_context
 from beamfly.epics.devices.area_detector import Plugin
 from beamfly.errors import BadValue, CADisconnected
-from ca.c_ioc import free_port, running
-from conftest import environment, until
-
-Serve = Callable[[dict[str, Any]], ThreadedServer]
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Serve PVs, with the environment set so that clients find them."""
-    servers: list[ThreadedServer] = []
-
-    def start(pvs: dict[str, Any]) -> ThreadedServer:
-        servers.append(serve_in_thread(pvs, port=0))
-        for name, value in environment(servers[0].port, free_port()).items():
-            monkeypatch.setenv(name, value)
-        return servers[0]
-
-    yield start
-    close_context()
-    for server in servers:
-        server.close()
+from ca.c_ioc import running
+from conftest import Serve, until
 
 
 @pytest.mark.peer
@@ -94,7 +73,7 @@ def test_transform(serve: Serve) -> None:
     for row in devices.Transform.rows:
         for label, form in devices.Transform.attr_fmts.items():
             text = label in ("Input", "Expression", "Output", "Comment")
-            fields[form.format(row)] = "" if text else 0.0
+            fields[form.replace("%s", row)] = "" if text else 0.0
     server = serve({"X:t": RecordGroup("transform", fields)})
     transform = devices.Transform("X:t.")
     transform.set_calc("B", "A*2")
@@ -221,8 +200,8 @@ def test_struck(serve: Serve, tmp_path: Path) -> None:
     more = devices.Struck("X:SIS", nchan=1)
     more.mcas[0].VAL  # noqa: B018
     server.close()
-    until(lambda: not more.mcas[0].PV("VAL").connected)
     more.mcas[0].PV("VAL").connection_timeout = 0.01
+    until(lambda: not more.mcas[0].PV("VAL").connected)
     with pytest.raises(CADisconnected, match="was not written"):
         more.saveMCAdata(tmp_path / "none.dat")
     assert not (tmp_path / "none.dat").exists()

@@ -116,10 +116,12 @@ def test_a_session(server: ThreadedServer) -> None:
         assert pv.wait_for_connection()
         assert context.links["T:ao"].connected and "1 channels" in repr(context)
     assert context.closed and not pv.connected
+    pv.connection_timeout = 0.01
     assert pv.get(timeout=0.01) is None and pv.put(1) is None
     with pytest.raises(CADisconnected, match="context is closed"):
         context.submit(lambda: None)
     pv.disconnect()
+    pv.connection_timeout = 20
     assert pv.reconnect(), "into the context that is there now"
     assert pv.get() == 1.5
 

@@ -11,7 +11,12 @@ the first callback a thread in which callbacks run; `ca.finalize_libca()`, or le
 `with session():`, ends both. Importing starts nothing.
 """
 
-from beamfly.epics import alarm, ca, dbr, device, devices, motor, multiproc, pv
+import sys
+from importlib import import_module
+from typing import Any
+
+from beamfly.epics import alarm, ca, dbr, device, motor, multiproc, pv, version
+from beamfly.epics import encoding as utils
 from beamfly.epics.alarm import Alarm
 from beamfly.epics.ca import poll
 from beamfly.epics.context import session
@@ -29,10 +34,22 @@ from beamfly.epics.procedures import (
 )
 from beamfly.epics.pv import PV, get_pv
 
+__version__ = version.__version__
 NO_ALARM = 0
 MINOR_ALARM = 1
 MAJOR_ALARM = 2
 INVALID_ALARM = 3
+sys.modules[f"{__name__}.utils"] = utils
+_LATER = ("autosave", "compat", "devices")
+
+
+def __getattr__(name: str) -> Any:
+    """Packages that most scripts do without are imported when they are used."""
+    if name in _LATER:
+        return import_module(f"{__name__}.{name}")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
 
 __all__ = [
     "INVALID_ALARM",
@@ -56,11 +73,12 @@ __all__ = [
     "caput_many",
     "dbr",
     "device",
-    "devices",
     "get_pv",
     "motor",
     "multiproc",
     "poll",
     "pv",
     "session",
+    "utils",
+    "version",
 ]

@@ -1,10 +1,14 @@
 """Starting and ending the context, and what little there is to do about threads."""
 
+import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import beamfly.ca
 from beamfly.epics import dbr
 from beamfly.epics.channel_ids import clear_all
 from beamfly.epics.context import (
@@ -13,6 +17,7 @@ from beamfly.epics.context import (
     current_context,
     running_context,
 )
+from beamfly.epics.exceptions import ChannelAccessException
 
 _clearing: list[Callable[[], object]] = []
 
@@ -86,8 +91,95 @@ def destroy_context() -> None:
         finalize_libca()
 
 
+context_create = create_context
+context_destroy = destroy_context
+
+
+class _Messages(logging.Handler):
+    """Gives what is logged to a writer."""
+
+    def __init__(self, writer: Callable[..., object]) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._writer(self.format(record) + "\n")
+
+
+def replace_printf_handler(writer: Callable[..., object] | None = None) -> None:
+    """Have messages of Channel Access given to a function besides being logged.
+
+    Args:
+        writer: Called with a text; None: nobody but the logger `beamfly.ca` gets them.
+
+    Raises:
+        ChannelAccessException: It cannot be called.
+    """
+    if writer is not None and not callable(writer):
+        raise ChannelAccessException(f"{writer!r} is no function for messages")
+    logger = logging.getLogger("beamfly.ca")
+    for handler in tuple(logger.handlers):
+        if isinstance(handler, _Messages):
+            logger.removeHandler(handler)
+    if writer is not None:
+        logger.addHandler(_Messages(writer))
+
+
 def disable_ca_messages() -> None:
-    """Nothing to do: messages go to the logger `beamfly.ca`."""
+    """Have messages logged and no more: `replace_printf_handler(None)`."""
+    replace_printf_handler(None)
+
+
+def enable_ca_messages(
+    writer: Callable[..., object] | str | None = "stderr",
+) -> None:
+    """Have messages of Channel Access written.
+
+    Args:
+        writer: stderr, stdout, or a function that is called with each text.
+    """
+    if not isinstance(writer, str):
+        replace_printf_handler(writer)
+    elif writer in ("stderr", "stdout"):
+        replace_printf_handler(getattr(sys, writer).write)
+    else:
+        raise ChannelAccessException(f"{writer!r} is neither stderr nor stdout")
+
+
+def client_status(context: Any = None, level: int = 0) -> None:
+    """Write to stderr how many channels there are; from level 1 on, each of them."""
+    home = current_context()
+    links = sorted(home.links.items())
+    found = sum(link.connected for _, link in links)
+    lines = [f"{home!r}: {found} of {len(links)} channels are connected"]
+    if level > 0:
+        lines += [f"  {name} {link.facts.host}".rstrip() for name, link in links]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def version() -> str:
+    """Of the Channel Access protocol."""
+    return "4.13"
+
+
+def test_io() -> bool:
+    """Whether all answers to `get(wait=False)` are there."""
+    return all(waiter.done for waiter in tuple(current_context().asked.values()))
+
+
+def find_lib(inp_lib_name: str = "ca") -> str:
+    """Where what speaks Channel Access is; there is no libca and no libCom."""
+    return str(Path(beamfly.ca.__file__ or "").parent)
+
+
+def find_libca() -> str:
+    """The same as `find_lib`."""
+    return find_lib("ca")
+
+
+def find_libCom() -> str:  # noqa: N802
+    """The same as `find_lib`."""
+    return find_lib("Com")
 
 
 def clear_cache() -> None:
@@ -100,8 +192,16 @@ def clear_cache() -> None:
     clear_all(context)
 
 
-def register_clear_cache(callback: Callable[[], None]) -> None:
-    """Have something called by `clear_cache`."""
+def register_clear_cache(callback: Callable[[], None] | None) -> None:
+    """Have something called by `clear_cache`, once however often it is registered.
+
+    Raises:
+        ChannelAccessException: It cannot be called.
+    """
+    if callback is None or callback in _clearing:
+        return
+    if not callable(callback):
+        raise ChannelAccessException(f"clear_cache cannot call {callback!r}")
     _clearing.append(callback)
 
 

@@ -1,6 +1,9 @@
 """Channels by number: who they are, and who is told of their connection."""
 
+import sys
+import time
 from collections.abc import Callable
+from typing import Any
 
 from beamfly.epics import dbr
 from beamfly.epics.context import Context, current_context, running_context
@@ -20,6 +23,31 @@ class Holder:
         """Set before anything is told."""
         self.callbacks = [callback] if callback else []
         self.access_callbacks: list[Callable[..., object]] = []
+        self.ts = time.time()
+        """When it was made, or its connection last came or went."""
+
+    def __repr__(self) -> str:
+        what = "connected" if self.conn else "disconnected"
+        return f"<channel {self.chid}: {self.pvname!r} {what}>"
+
+    def __getitem__(self, key: str) -> Any:
+        """An attribute: pvname, chid, conn, ts, callbacks."""
+        return getattr(self, key)
+
+    @property
+    def pvname(self) -> str:
+        """Name of the PV."""
+        return self.link.name
+
+    @property
+    def chid(self) -> ChannelId:
+        """Number of the channel."""
+        return self.link.chid
+
+    @property
+    def conn(self) -> bool:
+        """Whether it is connected."""
+        return self.link.connected
 
     def link_added(self, link: Link) -> None:
         """Know the channel."""
@@ -40,6 +68,7 @@ class Holder:
         self._tell(link, False)
 
     def _tell(self, link: Link, conn: bool) -> None:
+        self.ts = time.time()
         for callback in self.callbacks:
             self._later(
                 lambda call=callback: guarded(
@@ -75,6 +104,20 @@ def find(chid: int) -> Link:
         msg = f"there is no channel {chid!r}; create_channel makes one"
         raise ChannelAccessException(msg)
     return link
+
+
+def connection_seconds(timeout: float | None) -> float:
+    """How long to wait for a connection.
+
+    Args:
+        timeout: Seconds, None: `ca.DEFAULT_CONNECTION_TIMEOUT`.
+    """
+    if timeout is not None:
+        return timeout
+    # a setting that scripts change where it is documented
+    from beamfly.epics import ca
+
+    return ca.DEFAULT_CONNECTION_TIMEOUT
 
 
 def clear_channel(chid: int) -> int:
@@ -150,11 +193,39 @@ def isConnected(chid: int) -> bool:  # noqa: N802
 
 def promote_type(chid: int, use_time: bool = False, use_ctrl: bool = False) -> int:
     """The native type with time stamp or metadata."""
-    form = "ctrl" if use_ctrl else "time" if use_time else "native"
-    return dbr.promote(field_type(chid), form)
+    return promote_fieldtype(field_type(chid), use_time, use_ctrl)
+
+
+def promote_fieldtype(
+    ftype: int, use_time: bool = False, use_ctrl: bool = False
+) -> int:
+    """A plain type with time stamp or metadata."""
+    return dbr.promote(ftype, "ctrl" if use_ctrl else "time" if use_time else "native")
 
 
 def clear_all(context: Context) -> None:
     """Give up all channels that were made here."""
     for number in tuple(context.holders):
         clear_channel(number)
+
+
+def get_cache(pvname: str) -> Holder | None:
+    """What is known of a channel that `create_channel` made; None if there is none."""
+    context = current_context()
+    link = context.links.get(pvname)
+    return None if link is None else context.holders.get(link.chid)
+
+
+def show_cache(print_out: bool = True) -> str | None:
+    """Print the channels that `create_channel` made and PVs use, or give the text."""
+    context = current_context()
+    lines = ["#  PVName        ChannelID/Context Connected?", "#" + "-" * 44]
+    lines += [
+        f" {name:15s} {int(link.chid)}/{context!r}  {link.connected}"
+        for name, link in sorted(context.links.items())
+    ]
+    text = "\n".join(lines)
+    if not print_out:
+        return text
+    sys.stdout.write(text + "\n")
+    return None

@@ -18,6 +18,8 @@ from beamfly.errors import CADisconnected, CARefused, CATimeout
 log = logging.getLogger("beamfly.epics")
 LATE_SECONDS = 30.0
 """How long an answer is kept for `get_complete` at most."""
+STATES_SECONDS = 5.0
+"""For the names of states that text needs."""
 
 
 def seconds_for(count: int) -> float:
@@ -70,10 +72,19 @@ def complete(
     return data
 
 
-def as_string(link: Link, value: Any, code: int, states: tuple[str, ...] | None) -> str:
+def states_of(link: Link) -> tuple[str, ...] | None:
+    """Names of states, which are asked for; None if it is no enum."""
+    if link.facts.type != dbr.ENUM:
+        return None
+    ask(link, dbr.CTRL_ENUM, 1, STATES_SECONDS)
+    data = complete(link, dbr.CTRL_ENUM, STATES_SECONDS)
+    return None if data is None else data.get("enum_strs")
+
+
+def as_string(link: Link, value: Any, code: int) -> str:
     """A value as text, with the states of an enum."""
     count = 1 if link.facts.nelm == 1 else count_of(value)
-    return str(texts.char_value(value, code, count, {"enum_strs": states}))
+    return str(texts.char_value(value, code, count, {"enum_strs": states_of(link)}))
 
 
 def put(

@@ -48,6 +48,8 @@ class Context:
         """What `create_channel` made, by number."""
         self.asked: dict[tuple[int, int], Waiter[dict[str, Any]]] = {}
         """Answers for `ca.get_complete`, by number and type."""
+        self.groups: dict[int, Any] = {}
+        """What `sg_create` made, by number."""
         self.lock = threading.RLock()
         self.closed = False
         self.process = os.getpid()

@@ -1,8 +1,10 @@
 """Numbers and names of DBR types, alarms and events, as PyEpics has them."""
 
 from enum import IntEnum
+from typing import Any
 
 from beamfly.ca.dbr import EPICS_EPOCH, LIMITS, Dbr
+from beamfly.epics.questions import ChannelId
 
 ECA_NORMAL = 1
 ECA_TIMEOUT = 80
@@ -25,6 +27,8 @@ PUT_ACKT = 35
 PUT_ACKS = 36
 STSACK_STRING = 37
 CLASS_NAME = 38
+HAS_NUMPY = True
+PY64_WINDOWS = False
 MAX_STRING_SIZE = 40
 MAX_UNITS_SIZE = 8
 MAX_ENUM_STRING_SIZE = 26
@@ -47,11 +51,11 @@ _NAMES = {
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 
 
-class _Numbered(IntEnum):
+class DefaultIntEnum(IntEnum):
     """Members print as their names; unknown numbers are UNKNOWN, not errors."""
 
     @classmethod
-    def _missing_(cls, value: object) -> "_Numbered":
+    def _missing_(cls, value: object) -> "DefaultIntEnum":
         number = value if isinstance(value, int) else -1
         unknown = int.__new__(cls, number)
         unknown._name_ = "UNKNOWN"
@@ -62,7 +66,7 @@ class _Numbered(IntEnum):
         return self.name
 
 
-class AlarmStatus(_Numbered):
+class AlarmStatus(DefaultIntEnum):
     """What is wrong with a PV."""
 
     NO_ALARM = 0
@@ -89,13 +93,22 @@ class AlarmStatus(_Numbered):
     WRITE_ACCESS = 21
 
 
-class AlarmSeverity(_Numbered):
+class AlarmSeverity(DefaultIntEnum):
     """How bad it is."""
 
     NO_ALARM = 0
     MINOR = 1
     MAJOR = 2
     INVALID = 3
+
+
+chid_t = ChannelId
+"""What a channel's number is; `chid_t(5).value` is 5."""
+
+
+def make_unixtime(stamp: Any) -> float:
+    """Seconds since 1970, to microseconds, of what has secs and nsec since 1990."""
+    return round(EPICS2UNIX_EPOCH + stamp.secs + 1.0e-6 * round(stamp.nsec / 1000), 6)
 
 
 def native_type(ftype: int) -> int:

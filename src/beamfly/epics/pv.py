@@ -61,8 +61,21 @@ class PV(PVAttributes):
         """The same as `wait_for_connection`."""
         return self.wait_for_connection(timeout)
 
-    def force_connect(self, *args: Any, **kwargs: Any) -> None:
-        """Connections force themselves; `reconnect` is for PVs that were closed."""
+    def force_connect(
+        self,
+        pvname: str | None = None,
+        chid: int | None = None,
+        conn: bool = True,
+        **kws: Any,
+    ) -> None:
+        """Connections force themselves; a PV that was closed is looked for again.
+
+        Args:
+            pvname: Not used, like the rest: a PV keeps its name and channel.
+            chid: Not used.
+            conn: Not used.
+            kws: Not used.
+        """
         if self._link is None:
             self._attach()
 

@@ -11,22 +11,22 @@ ROWS = "ABCDEFGHIJKLMNOP"
 
 def _fields(forms: Iterable[str]) -> list[str]:
     """Fields of all rows."""
-    return [form.format(row) for form in forms for row in ROWS]
+    return [form.replace("%s", row) for form in forms for row in ROWS]
 
 
 class Transform(Record):
     """Rows A to P, each with value, input, expression, output and comment."""
 
     attr_fmts: ClassVar[Mapping[str, str]] = {
-        "Value": "{}",
-        "Input": "INP{}",
-        "Input_Valid": "I{}V",
-        "Expression": "CLC{}",
-        "Output": "OUT{}",
-        "Output_Valid": "O{}V",
-        "Comment": "CMT{}",
-        "Expression_Valid": "C{}V",
-        "Previous_Value": "L{}",
+        "Value": "%s",
+        "Input": "INP%s",
+        "Input_Valid": "I%sV",
+        "Expression": "CLC%s",
+        "Output": "OUT%s",
+        "Output_Valid": "O%sV",
+        "Comment": "CMT%s",
+        "Expression_Valid": "C%sV",
+        "Previous_Value": "L%s",
     }
     rows = ROWS
     attrs = ("COPT", "PREC", *_fields(attr_fmts.values()))
@@ -34,7 +34,7 @@ class Transform(Record):
     def _field(self, row: str, label: str) -> str:
         if len(row) != 1 or row not in self.rows:
             raise BadValue(f"a transform has rows A to P, not {row!r}")
-        return self.attr_fmts[label].format(row)
+        return self.attr_fmts[label].replace("%s", row)
 
     def get_row(self, row: str = "A") -> dict[str, Any]:
         """All of a row by label, such as Value, Input, Expression."""
