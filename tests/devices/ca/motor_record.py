@@ -128,7 +128,8 @@ class MotorRecord:
             self.record["ATHM"] = 1
             put.value = 0
 
-    def _stopped(self, put: Put) -> None:
+    async def _stopped(self, put: Put) -> None:
+        # a coroutine as the moves are, or it would overtake one that is about to begin
         if put.value:
             self._stop.set()
         put.value = 0
