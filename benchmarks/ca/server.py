@@ -3,10 +3,13 @@
     python benchmarks/ca/server.py [--rounds 3]
 
 Each server runs in a process of its own with 1000 scalar PVs; the client is
-`beamfly.ca.asyncio.Client` in this one. Rounds are interleaved, medians are printed.
-`post` is what a server's own task posts as fast as it can for one second; the C IOC has
-nothing in it that posts that fast, so its monitors are measured by puts alone, as are
-those of the others.
+`beamfly.ca.asyncio.Client` in this one, and for `get` and `put+wait`, one at a time,
+`beamfly.ca.blocking.Client`, which adds less of its own. Rounds are interleaved,
+medians are printed.
+`post` is what a server's own task posts as fast as it can for one second, and `of that
+arrived` what of it the client saw; `post to update` is a put that makes the server post
+1000 PVs, until the client has all updates. The C IOC has nothing in it that posts like
+that, so its monitors are measured by puts alone, as are those of the others.
 """
 
 import argparse
@@ -19,11 +22,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from beamfly.ca.asyncio import Channel, Client
+from beamfly.ca.blocking import Client as Blocking
 from beamfly.ca.config import Config
 
 COUNT = 1000
@@ -35,7 +40,11 @@ from beamfly.ca.server_asyncio import Server
 port, count = int(sys.argv[1]), int(sys.argv[2])
 async def main():
     pvs = {f"pv:{i}": 0.0 for i in range(count)}
-    pvs |= {"posted": PV(0.0), "go": PV(0)}
+    def once(put):
+        put.accept()
+        for pv in many:
+            pv.post(float(put.value))
+    pvs |= {"posted": PV(0.0), "go": PV(0), "once": PV(0, on_put=once)}
     many = []
     config = Config(cas_beacon_addresses=(("127.0.0.1", 65500),))
     async with Server(pvs, config=config, port=port) as server:
@@ -58,10 +67,17 @@ from caproto import ChannelDouble, ChannelInteger
 from caproto.asyncio.server import Context
 count = int(sys.argv[2])
 pvs = {f"pv:{i}": ChannelDouble(value=0.0) for i in range(count)}
+many = []
+class Once(ChannelInteger):
+    async def verify_value(self, value):
+        for pv in many:
+            await pv.write(float(value))
+        return value
 pvs |= {"posted": ChannelDouble(value=0.0), "go": ChannelInteger(value=0)}
+pvs["once"] = Once(value=0)
+many += [pvs[f"pv:{i}"] for i in range(count)]
 async def poster(lib):
     value = 0
-    many = [pvs[f"pv:{i}"] for i in range(count)]
     while True:
         if not pvs["go"].value:
             await asyncio.sleep(0.001)
@@ -157,7 +173,7 @@ async def measure(port: int, process: psutil.Process, posts: bool) -> Stopwatch:
 
         await watch.time("connect 1000", connect, COUNT)
         await operations(watch, client, channels)
-        await monitors(watch, client, channels)
+        await monitors(watch, client, channels, posts)
         if posts:
             await posted(watch, client)
     return watch
@@ -165,28 +181,28 @@ async def measure(port: int, process: psutil.Process, posts: bool) -> Stopwatch:
 
 async def operations(watch: Stopwatch, client: Client, channels: list[Channel]) -> None:
     """Reading and writing, one at a time and many at once."""
-    one = channels[0]
-
-    async def gets() -> None:
-        for _ in range(1000):
-            await one.get()
+    with Blocking(client.config) as blocking:
+        one = blocking.connect(channels[0].name)
+        await watch.time("get", lambda: repeat(one.get, 1000), 1000)
+        put = partial(one.put, 1.5, wait=True)
+        await watch.time("put+wait", lambda: repeat(put, 500), 500)
 
     async def many_gets() -> None:
         for _ in range(20):
             await client.get_many(channels)
 
-    async def waits() -> None:
-        for value in range(500):
-            await one.put(float(value), wait=True)
-
     async def many_waits() -> None:
         for value in range(5):
             await client.put_many(channels, [float(value)] * COUNT, wait=True)
 
-    await watch.time("get", gets, 1000)
     await watch.time("get, 1000 at once", many_gets, 20 * COUNT)
-    await watch.time("put+wait", waits, 500)
     await watch.time("put+wait, 1000 at once", many_waits, 5 * COUNT)
+
+
+async def repeat(call: Callable[[], object], times: int) -> None:
+    """Something that blocks; nothing else is to be done meanwhile."""
+    for _ in range(times):
+        call()
 
 
 class Counter:
@@ -209,8 +225,10 @@ class Counter:
             await self._reached.wait()
 
 
-async def monitors(watch: Stopwatch, client: Client, channels: list[Channel]) -> None:
-    """Puts without waiting, and the updates that they cause."""
+async def monitors(
+    watch: Stopwatch, client: Client, channels: list[Channel], posts: bool
+) -> None:
+    """Puts without waiting and the updates that they cause; 1000 posts by one put."""
     counter = Counter()
     subscriptions = [channel.monitor(counter.note) for channel in channels]
     await counter.reach(COUNT)
@@ -222,6 +240,16 @@ async def monitors(watch: Stopwatch, client: Client, channels: list[Channel]) ->
             await counter.reach((value + 2) * COUNT)
 
     await watch.time("put to update", puts, rounds * COUNT)
+    if posts:
+        once = await client.connect("once")
+        seen = counter.seen
+
+        async def posts_once() -> None:
+            for value in range(rounds):
+                await once.put(100 + value)
+                await counter.reach(seen + (value + 1) * COUNT)
+
+        await watch.time("post to update", posts_once, rounds * COUNT)
     for subscription in subscriptions:
         subscription.close()
 

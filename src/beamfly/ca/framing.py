@@ -99,6 +99,7 @@ class Outbox:
     def __init__(self, limit: int) -> None:
         self._pieces: list[bytes | memoryview] = []
         self._limit = limit
+        self._has_large = False
         self.size = 0
         """Bytes that wait here."""
 
@@ -115,6 +116,7 @@ class Outbox:
             )
             raise LocalProtocolError(msg)
         self.size += size
+        self._has_large |= size >= SEPARATE_BYTES
         self._pieces += pieces
 
     def add(self, piece: bytes) -> None:
@@ -128,18 +130,24 @@ class Outbox:
     def take(self) -> list[bytes | memoryview]:
         """Everything, small pieces joined, large ones as they are."""
         pieces, self._pieces, self.size = self._pieces, [], 0
+        has_large, self._has_large = self._has_large, False
         if len(pieces) < 2:
             return pieces
-        joined: list[bytes | memoryview] = []
-        small: list[bytes | memoryview] = []
-        for piece in pieces:
-            if len(piece) < SEPARATE_BYTES:
-                small.append(piece)
-                continue
-            if small:
-                joined.append(b"".join(small))
-                small = []
-            joined.append(piece)
+        return _joined(pieces) if has_large else [b"".join(pieces)]
+
+
+def _joined(pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
+    """Small pieces joined, large ones as they are."""
+    joined: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = []
+    for piece in pieces:
+        if len(piece) < SEPARATE_BYTES:
+            small.append(piece)
+            continue
         if small:
             joined.append(b"".join(small))
-        return joined
+            small = []
+        joined.append(piece)
+    if small:
+        joined.append(b"".join(small))
+    return joined

@@ -128,6 +128,16 @@ class Properties:
         return tuple(row for row in rows if row.severity and not math.isnan(row.value))
 
     @cached_property
+    def judges(self) -> bool:
+        """Whether a value can be an alarm: by its limits, or as a state of an enum."""
+        return bool(self.alarm_limits or self.states)
+
+    @cached_property
+    def deadbands(self) -> bool:
+        """Whether a change may be too small to tell, or no change worth telling."""
+        return bool(self.mdel or self.adel)
+
+    @cached_property
     def limits(self) -> tuple[float, ...]:
         """All eight in the order of the wire; alarm limits not in use are nan."""
         used = {row.status: row.value for row in self.alarm_limits}

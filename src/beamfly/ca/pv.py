@@ -40,7 +40,9 @@ class _Keep:
 
 KEEP: Final = _Keep()
 _NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
-# plain numbers: operations of enum flags cost more than everything else in a post
+# looking up members of enums, and operations of flags, would take half of a post
+_DOUBLE, _ENUM = Dbr.DOUBLE, Dbr.ENUM
+_FINE, _NOTHING_WRONG = Severity.NO_ALARM, AlarmStatus.NO_ALARM
 _VALUE, _LOG = int(EventMask.VALUE), int(EventMask.LOG)
 _ALARM, _PROPERTY = int(EventMask.ALARM), int(EventMask.PROPERTY)
 _BOTH = _VALUE | _LOG
@@ -121,7 +123,8 @@ class PV:
         self.dependants: list[Callable[[], None]] = []
         """Called after every change; fields such as SEVR follow that way."""
         self._watch = LimitWatch()
-        self._cache: dict[tuple[int, int], Answer] = {}
+        self.encoded: dict[tuple[int, int], Answer] = {}
+        """What `answer` gave since the last change, by type and count."""
         first = initial(self.type, value, length)
         self.length: int = length if length is not None else first.length
         """Most elements; 1 for a scalar."""
@@ -165,11 +168,11 @@ class PV:
     def answer(self, code: int, count: int) -> Answer:
         """The value as a DBR type, encoded once per change."""
         key = (code, count)
-        found = self._cache.get(key)
+        found = self.encoded.get(key)
         if found is None:
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            found = self._cache[key] = answer(self, code, count)
+            if len(self.encoded) >= _CACHED:
+                self.encoded.clear()
+            found = self.encoded[key] = answer(self, code, count)
         return found
 
     def post(
@@ -177,8 +180,8 @@ class PV:
         value: Any = KEEP,
         *,
         time_ns: int | None = None,
-        status: AlarmStatus | str = AlarmStatus.NO_ALARM,
-        severity: Severity | str = Severity.NO_ALARM,
+        status: AlarmStatus | str = _NOTHING_WRONG,
+        severity: Severity | str = _FINE,
     ) -> None:
         """Give it a value, an alarm, a time stamp, and tell who listens.
 
@@ -193,7 +196,7 @@ class PV:
             BadValue: The value does not fit; nothing was changed.
         """
         alarm = NO_ALARM
-        if severity is not Severity.NO_ALARM or status is not AlarmStatus.NO_ALARM:
+        if severity is not _FINE or status is not _NOTHING_WRONG:
             alarm = Alarm(AlarmStatus(status), Severity(severity))
         self.publish(self.store(value, time_ns, alarm))
 
@@ -204,7 +207,8 @@ class PV:
         new = self._value if value is KEEP else self._adopt(value)
         if time_ns is None and self.clock is not None:
             time_ns = self.clock()
-        alarm = self._judge(new, alarm)
+        if self.properties.judges or self.standing is not NO_ALARM:
+            alarm = self._judge(new, alarm)
         events = self._compare(new)
         if alarm is not self.alarm and alarm != self.alarm:
             events |= _ALARM
@@ -213,15 +217,15 @@ class PV:
             self.alarm = alarm
         self._value = new
         self.time_ns = time_ns
-        if self._cache:
-            self._cache = {}
+        if self.encoded:
+            self.encoded = {}
         return events
 
     def touch(self, time_ns: int | None) -> None:
         """A new time stamp that is worth no update."""
         self.time_ns = time_ns
-        if self._cache:
-            self._cache = {}
+        if self.encoded:
+            self.encoded = {}
 
     def publish(self, events: int) -> None:
         """Tell who listens to one of these events (bits of EventMask)."""
@@ -234,7 +238,7 @@ class PV:
     def configure(self, **properties: Unpack[PropertyArguments]) -> None:
         """Change properties, such as units or hihi, and tell who listens to those."""
         self.properties = self.properties.but(properties)
-        self._cache = {}
+        self.encoded = {}
         events = _PROPERTY
         alarm = self._judge(self._value, NO_ALARM)
         if self.alarm is not UNDEFINED and alarm != self.alarm:
@@ -253,7 +257,7 @@ class PV:
                 self.acknowledge_severity = min(self.acknowledge_severity, limit)
         if severity is not None and severity >= self.acknowledge_severity:
             self.acknowledge_severity = 0
-        self._cache = {}
+        self.encoded = {}
         self.publish(_ALARM)
 
     def clip(self, value: Any) -> Any:
@@ -264,7 +268,7 @@ class PV:
 
     def _adopt(self, value: Any) -> Any:
         """A value as it is kept."""
-        if type(value) is float and self.scalar and self.type is Dbr.DOUBLE:
+        if type(value) is float and self.scalar and self.type is _DOUBLE:
             return value
         kept = adopt(self.type, value, self.length, self.properties.states)
         return kept[0] if self.scalar else read_only(kept)
@@ -273,7 +277,7 @@ class PV:
         """The worst of an alarm, the one that stays, and what the limits say."""
         if self.standing is not NO_ALARM:
             alarm = worst(self.standing, alarm)
-        if self.type is Dbr.ENUM:
+        if self.type is _ENUM:
             beyond = self.scalar and value >= ENUM_STATES and self.properties.states
             return worst(alarm, _NO_STATE) if beyond else alarm
         limits = self.properties.alarm_limits
@@ -289,6 +293,12 @@ class PV:
             return _BOTH
         if self.type not in _NUMBERS:
             return 0 if new == self._value else _BOTH
+        before = self._monitored
+        if self._archived is before and not self.properties.deadbands:
+            if new == before or (new != new and before != before):
+                return 0
+            self._monitored = self._archived = new
+            return _BOTH
         events = 0
         if _moved(self._monitored, new, self.properties.mdel):
             self._monitored = new

@@ -42,7 +42,10 @@ class Source(Protocol):
 class Subscription:
     """One subscription of one client."""
 
-    __slots__ = ("_queue", "_sink", "code", "count", "mask", "number", "source")
+    __slots__ = (
+        *("_key", "_queue", "_sink", "code", "count", "mask", "number"),
+        "source",
+    )
 
     def __init__(
         self, sink: Sink, source: Source, number: int, code: int, count: int, mask: int
@@ -56,18 +59,19 @@ class Subscription:
         """Elements asked for; 0: as many as there are."""
         self.mask = mask
         """Bits of EventMask."""
+        self._key = code, count
         self._sink = sink
         self._queue: deque[Answer] = deque()
 
     def changed(self, pv: PV) -> None:
         """There is something new to tell."""
-        source, queue = self.source, self._queue
-        # the same as source.answer, without a step in between
+        source = self.source
+        # the same as source.answer, without steps in between
         if source.readable:
-            answer = pv.answer(self.code, self.count)
+            answer = pv.encoded.get(self._key) or pv.answer(self.code, self.count)
         else:
             answer = source.answer(self.code, self.count)
-        if queue or not self._sink.update(self.number, answer):
+        if self._queue or not self._sink.update(self.number, answer):
             self._wait(answer)
 
     def _wait(self, answer: Answer) -> None:

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from beamfly.ca.alarms import NO_ALARM, Alarm, AlarmStatus, Severity
 from beamfly.ca.answers import answer, zeros
-from beamfly.ca.dbr import EPICS_EPOCH, Dbr, Family, layout
+from beamfly.ca.dbr import EPICS_EPOCH, Dbr, Family, layout, promote
 from beamfly.ca.header import unpack_header
 from beamfly.ca.payloads import Value, decode
 from beamfly.ca.pv import PV
+from beamfly.errors import BadValue
 
 GOLDEN: dict[str, dict[str, tuple[int, int, str]]] = json.loads(
     (
@@ -174,3 +178,27 @@ def test_encoding_is_kept_until_the_next_change() -> None:
     assert pv.answer(Dbr.TIME_DOUBLE, 1) is first
     pv.post(2.0)
     assert pv.answer(Dbr.TIME_DOUBLE, 1) is not first
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([0, 0.0, -1, 1.5, 255, 70_000, float("nan"), float("-inf")]),
+    st.sampled_from(["short", "float", "enum", "char", "long", "double"]),
+    st.sampled_from([NO_ALARM, Alarm(AlarmStatus.HIHI, Severity.MAJOR)]),
+    st.integers(0, 4_000_000_000_000_000_000),
+    st.sampled_from([0, 1]),
+)
+def test_numbers_take_a_short_cut_to_the_same_bytes(
+    value: float, base: str, alarm: Alarm, time_ns: int, count: int
+) -> None:
+    try:
+        pv = PV(value, type=base)
+    except BadValue:
+        return
+    pv.alarm, pv.time_ns = alarm, time_ns
+    for code in (pv.type, promote(pv.type, Family.TIME)):
+        short = answer(pv, code, count)
+        assert short.status == 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("beamfly.ca.answers._form", lambda code, base: None)
+            assert answer(pv, code, count) == short

@@ -299,3 +299,17 @@ def test_last_told_value_is_never_further_off_than_the_deadband(
         pv.post(value)
         told = heard[-1] if heard else told
         assert abs(value - told) <= deadband  # pyright: ignore
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, -0.0, 1.0, 1e308, math.nan, math.inf, -math.inf]))
+)
+def test_no_deadband_takes_a_short_cut_to_the_same_updates(values: list[float]) -> None:
+    short, long = PV(0.0), PV(0.0, adel=5e-324)
+    heard = [listen(pv, V) for pv in (short, long)]
+    logged = listen(short, L)
+    for value in values:
+        short.post(value)
+        long.post(value)
+    assert str(heard[0]) == str(heard[1]) == str(logged)
