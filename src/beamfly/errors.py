@@ -35,6 +35,7 @@ BeamflyError
 │   ├── ScanFailed           a scan ended in state Failed; carries its info
 │   ├── ScanAborted          a scan was aborted; carries its info
 │   └── ScanTimeout          no answer, or no end of a scan, in time; also a TimedOut
+├── Held                     a suspender ended a flight (in beamfly.watch)
 ├── HdfError                 an HDF5 file cannot be written or read; also an OSError
 └── CatalogError             a run cannot be stored or read
     └── RunNotFound          no run fits; also a KeyError and an IndexError
