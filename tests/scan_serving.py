@@ -71,6 +71,44 @@ class ThreadedScanServer:
         self.call(lambda: getattr(engine, verb)(number, self.server.now()))
         self.call(self.server._wake)
 
+    def at_sample(self, count: int, action: Callable[[], object]) -> None:
+        """Do something, once, right after that many serials were logged; 0: now."""
+        self.call(lambda: self.soon_at_sample(count, action))
+
+    def soon_at_sample(self, count: int, action: Callable[[], object]) -> None:
+        """The same, called in the server's thread."""
+        store = self.server.engine.store
+        plain = store.log
+
+        def log(scan: int, serial: int, device: str, reading: Any) -> None:
+            plain(scan, serial, device, reading)
+            if serial == count - 1 and store.log is log:
+                store.log = plain
+                self._loop.call_soon(action)
+
+        if count:
+            store.log = log
+        else:
+            action()
+
+    def at_submission(self, action: Callable[[], object]) -> None:
+        """Do something, once, right after the next scan was submitted."""
+        engine = self.server.engine
+        plain = engine.submit
+
+        def submit(*args: Any, **options: Any) -> int:
+            number = plain(*args, **options)
+            engine.submit = plain
+            self._loop.call_soon(action)
+            return number
+
+        self.call(lambda: setattr(engine, "submit", submit))
+
+    def turns(self, count: int = 20) -> None:
+        """Give the engine turns, in which a scan that is paused must do nothing."""
+        for _ in range(count):
+            self.call(lambda: self.server.engine.advance(self.server.now()))
+
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self.server.done.set)
         self._thread.join(10)

@@ -30,7 +30,8 @@ cat > "$folder/pom.xml" <<POM
 </project>
 POM
 rm -rf "$folder/lib"
-if ! mvn -B -q -f "$folder/pom.xml" dependency:copy-dependencies \
+# -U: a release that was not there before may be by now
+if ! mvn -B -q -U -f "$folder/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$folder/lib"; then
     echo "Version $version could not be fetched. Build services/scan-server of phoebus" >&2
     echo "and set BEAMFLY_GENUINE_SCAN_SERVER to the folder with its jars." >&2

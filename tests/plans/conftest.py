@@ -9,8 +9,12 @@ from bluesky.run_engine import RunEngine
 from ophyd_async.core import init_devices
 
 from beamfly.devices import HDFPanda
+from beamfly.devices.scan_flight import ScanFlyer
+from beamfly.devices.scan_flyer import ScanServerFlyer
+from beamfly.devices.scan_hdf_flyer import ScanServerHdfFlyer
 from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
 from flying import Documents, Hand, run_engine
+from scan_serving import ThreadedScanServer, scan_server
 
 
 @pytest.fixture
@@ -50,3 +54,26 @@ def panda(
         )
     yield panda
     asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
+
+
+@pytest.fixture
+def scans() -> Iterator[ThreadedScanServer]:
+    """A scan server without PVs of its own."""
+    with scan_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["pages", "hdf"])
+def flyer(
+    request: pytest.FixtureRequest,
+    RE: RunEngine,
+    scans: ThreadedScanServer,
+    tmp_path: Path,
+) -> ScanFlyer:
+    """Both kinds of flyers, connected to that server."""
+    with init_devices():
+        if request.param == "pages":
+            scan = ScanServerFlyer("127.0.0.1", scans.port)
+        else:
+            scan = ScanServerHdfFlyer(f"127.0.0.1:{scans.port}", tmp_path)
+    return scan

@@ -16,8 +16,9 @@ from beamfly.catalog.jsonl import Document
 from beamfly.catalog.values import Array
 from beamfly.hdf.reading import DatasetReader
 
-_CLOCKS = tuple(
-    re.compile(rf"\bPCAP\.{name}\.Value$") for name in ("TS_START", "TS_TRIG", "TS_END")
+_CLOCKS = (
+    re.compile(r"^http://\S+#time$"),
+    *(re.compile(rf"\bPCAP\.TS_{name}\.Value$") for name in ("START", "TRIG", "END")),
 )
 """What the source of a field that tells the time ends with, best first."""
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
@@ -47,11 +48,14 @@ def row_times(
     origins = [_seconds(run.start_time) for run in runs]
     attributes = reader.attributes(dataset)
     unit = _SECONDS.get(str(attributes.get("units", "")))
-    if not runs or None in origins or unit is None:
+    epoch = _seconds(attributes.get("since"))
+    if unit is None or (epoch is None and (not runs or None in origins)):
         return None
     values = reader.read(dataset, start, stop).astype(float)
     if not attributes.get("scaled", True):
         values = values * attributes["scale"] + attributes["offset"]
+    if epoch is not None:
+        return epoch + values * unit
     first_rows = [run.first_row for run in runs]
     which = np.searchsorted(first_rows, np.arange(start, stop), side="right") - 1
     return np.asarray(origins, dtype=float)[which] + values * unit

@@ -1,7 +1,8 @@
 """`ScanFlyer`: what both flyers of a scan server have in common.
 
-Prepare it for a `ScanPlan`, or just for commands; `kickoff` submits the scan, and
-`complete` follows it. What becomes of rows is up to the subclass: see `scan_flyer`.
+Prepare it for a `ScanPlan`, or just for commands, which the server simulates first;
+`kickoff` submits the scan, and `complete` follows it. What becomes of rows is up to the
+subclass and its `RowStream`: see `scan_flyer`.
 
 The scan belongs to the run: it is paused and resumed with the RunEngine, and whatever
 unstages the flyer before the scan has ended, such as a plan that fails or an abort of
@@ -12,7 +13,8 @@ ever submitted twice.
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from typing import Any
+from itertools import groupby
+from typing import Any, Generic, TypeVar
 
 from bluesky.protocols import Flyable, Hints, Pausable, Preparable, Stoppable
 from bluesky.utils import NoReplayAllowed
@@ -28,17 +30,24 @@ from ophyd_async.core import (
 )
 from ophyd_async.core import StandardReadableFormat as Format
 
+from beamfly.devices.scan_check import check_with_server
 from beamfly.devices.scan_columns import ScanColumn, describe_columns
-from beamfly.devices.scan_plan import Contents, ScanPlan, column_names
-from beamfly.devices.scan_rows import RowBuilder, ScanRow
+from beamfly.devices.scan_plan import (
+    Contents,
+    ScanPlan,
+    column_names,
+    stream_layouts,
+)
+from beamfly.devices.scan_progress import progress_of
+from beamfly.devices.scan_rows import RowBuilder, ScanRow, StreamLayout
 from beamfly.devices.scan_session import ScanSession
+from beamfly.devices.scan_streams import RowStream
 from beamfly.errors import BadValue
 from beamfly.scan.aioclient import AsyncScanClient
 from beamfly.scan.info import ScanInfo
 from beamfly.scan.rest import DEFAULT_PORT
 
-SERIAL = "serial"
-"""Name of the data that count what was logged."""
+StreamT = TypeVar("StreamT", bound=RowStream)
 
 
 class ScanServerConnector(DeviceConnector):
@@ -54,10 +63,12 @@ class ScanServerConnector(DeviceConnector):
         """
         await super().connect_real(device, timeout, force_reconnect)
         if isinstance(device, ScanFlyer):
-            await device.meet(timeout)
+            await device.meet(timeout)  # pyright: ignore[reportUnknownMemberType]
 
 
-class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
+class ScanFlyer(
+    StandardReadable, Preparable, Flyable, Pausable, Stoppable, Generic[StreamT]
+):
     """A scan server as a flyer; reading it tells what the scan is doing.
 
     Args:
@@ -86,13 +97,16 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         """What it is prepared for."""
         self.columns: list[ScanColumn] = []
         """Of the rows, once it is prepared."""
+        self.streams: dict[str, StreamT] = {}
+        """Where rows go, once it is prepared: `primary` and maybe others."""
         self._contents: Contents | None = None
         self._session: ScanSession | None = None
         self._submission: asyncio.Task[None] | None = None
-        self._ours = False
+        self._met = self._ours = False
+        self.url = f"http://{self.host}:{self.port}"
+        """Of the scan server."""
         with self.add_children_as_readables(Format.CONFIG_SIGNAL):
-            where = f"http://{self.host}:{self.port}"
-            self.server, _ = soft_signal_r_and_setter(str, where)
+            self.server, _ = soft_signal_r_and_setter(str, self.url)
             self.commands, self._set_commands = soft_signal_r_and_setter(str)
         with self.add_children_as_readables():
             self.scan_id, self._set_id = soft_signal_r_and_setter(int, -1)
@@ -107,16 +121,44 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
     # what becomes of rows
 
     @abstractmethod
+    def _make_stream(self, layout: StreamLayout) -> StreamT:
+        """What takes the rows of a stream."""
+
+    def _check_columns(self, columns: list[ScanColumn]) -> None:
+        """BadValue if such columns cannot be stored."""
+
+    @property
+    def only_stream(self) -> StreamT:
+        """Where all rows go; BadValue if there is not just one such stream."""
+        self._prepared()
+        if len(self.streams) > 1:
+            names = ", ".join(self.streams)
+            msg = f"{self.name} has several streams ({names}): collect its `streams`"
+            raise BadValue(msg)
+        (stream,) = self.streams.values()
+        return stream
+
+    async def describe_collect(self) -> dict[str, DataKey]:
+        """Data keys with units and types, taken from the PVs where known.
+
+        Raises:
+            BadValue: The scan has several streams: those describe themselves.
+        """
+        return await self.only_stream.describe_collect()
+
     async def _begin(self) -> None:
-        """Make room for the rows of a scan that is about to be submitted."""
+        for stream in self.streams.values():
+            await stream.begin()
 
-    @abstractmethod
-    async def _deliver(self, rows: list[ScanRow]) -> None:
-        """Take rows, in order, none twice."""
+    async def _take(self, rows: list[ScanRow]) -> None:
+        by_stream = sorted(rows, key=lambda row: row.stream)
+        for name, own in groupby(by_stream, key=lambda row: row.stream):
+            await self.streams[name].deliver(list(own))
+        self._set_rows(await self.rows.get_value() + len(rows))
 
-    @abstractmethod
     async def _end(self) -> None:
-        """No more rows come; called once or more, also if there never was any."""
+        for stream in self.streams.values():
+            await stream.end(str(self.failure or "Finished"))
 
     # what plans and the RunEngine do
 
@@ -124,6 +166,7 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         """See that the server answers, and whether it is one of ours."""
         async with AsyncScanClient(self.host, self.port, timeout) as client:
             self._ours = "<implementation>beamfly" in await client.serverInfo()
+        self._met = True
 
     @AsyncStatus.wrap
     async def stage(self) -> None:
@@ -132,6 +175,7 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         await self._end()
         await super().stage()
         self._session = self.plan = self._contents = None
+        self.streams = {}
         self._show(None)
         self._set_rows(0)
 
@@ -150,23 +194,26 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
 
         Raises:
             BadValue: The commands make no sense, or their data cannot be stored.
+            ScanServerError: The server says that the scan cannot run.
         """
         if self._session is not None and not self._session.over:
             raise BadValue(f"{self.name} is busy with scan {self._session.id}")
         plan = ScanPlan.of(value)
         contents = Contents.of(plan.commands)
-        self.columns = await describe_columns(
+        columns = await describe_columns(
             column_names(plan, contents),
             plan.dtypes,
             contents.always,
             self.describe_timeout,
         )
-        self._check_columns()
-        self.plan, self._contents, self._session = plan, contents, None
+        layouts = stream_layouts(plan, contents, columns)
+        self._check_columns(columns)
+        if plan.check and self._met:
+            await check_with_server(self.host, self.port, contents.xml)
+        self.columns, self.plan, self._contents = columns, plan, contents
+        self.streams = {layout.name: self._make_stream(layout) for layout in layouts}
+        self._session = None
         self._set_commands(contents.xml.decode())
-
-    def _check_columns(self) -> None:
-        """BadValue if such columns cannot be stored."""
 
     @AsyncStatus.wrap
     async def kickoff(self) -> None:
@@ -181,7 +228,7 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         if self._session is None:
             self._session = ScanSession(
                 AsyncScanClient(self.host, self.port),
-                RowBuilder(self.columns),
+                RowBuilder(stream.layout for stream in self.streams.values()),
                 self._take,
                 self._told,
                 atomic=self._ours,
@@ -190,11 +237,15 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
             submission = self._session.submit(self._begin, contents.xml, plan)
             self._submission = asyncio.create_task(submission)
         session = self._session
+        await self._submitted()
+        while not session.started:
+            await session.changed()
+
+    async def _submitted(self) -> None:
+        """Wait until the scan is submitted; raises what came in the way."""
         if self._submission is not None:
             # there may be several to wait for it, and one may be cancelled
             await asyncio.shield(self._submission)
-        while not session.started:
-            await session.changed()
 
     def _prepared(self) -> tuple[ScanPlan, Contents]:
         if self.plan is None or self._contents is None:
@@ -214,31 +265,11 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         if session is None:
             raise BadValue(f"{self.name} was not kicked off; there is no scan")
         while not session.over:
-            update = self._update(session.info)
+            update = progress_of(self.name, session.info)
             if update is not None:
                 yield update
             await session.changed()
         session.verdict()
-
-    def _update(self, info: ScanInfo | None) -> WatcherUpdate[int] | None:
-        """Progress in the server's own units of work."""
-        if info is None or info.total_work_units <= 0:
-            return None
-        total = info.total_work_units
-        done = min(info.performed_work_units, total)
-        end = info.created + info.runtime
-        left = (info.finish - end) / 1000 if info.finish > end and done else None
-        return WatcherUpdate(
-            name=self.name,
-            current=done,
-            initial=0,
-            target=total,
-            unit="",
-            precision=0,
-            fraction=1 - done / total,
-            time_elapsed=info.runtime / 1000,
-            time_remaining=left,
-        )
 
     async def pause(self) -> None:
         """Pause the scan with the RunEngine, which must not replay what was done."""
@@ -259,6 +290,34 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
     async def _stop(self) -> None:
         if self._session is not None:
             await self._session.abort()
+
+    async def next(self) -> None:
+        """End the current command of the scan and go on with the following one.
+
+        Raises:
+            BadValue: No scan is under way.
+            ScanServerError: The server refused it.
+        """
+        await (await self._under_way("to end a command of")).next()
+
+    async def move(self, steps: int) -> None:
+        """Move the scan in the server's queue, if it still waits there.
+
+        Args:
+            steps: Below 0 is earlier, above 0 later.
+
+        Raises:
+            BadValue: No scan is under way.
+            ScanServerError: The server refused it.
+        """
+        await (await self._under_way("to move")).move(steps)
+
+    async def _under_way(self, what: str) -> ScanSession:
+        session = self._session
+        if session is None or session.over:
+            raise BadValue(f"{self.name} has no scan under way {what}")
+        await self._submitted()
+        return session
 
     # what is told
 
@@ -295,31 +354,19 @@ class ScanFlyer(StandardReadable, Preparable, Flyable, Pausable, Stoppable):
         return keys.get(device) or keys.get(named.get(device, ""))
 
     @property
+    def axes(self) -> set[str]:
+        """Devices of loops, and those that they are read back with."""
+        loops = self._contents.loops if self._contents else []
+        return {name for loop in loops for name in (loop.device, loop.readback)}
+
+    @property
     def hints(self) -> Hints:
         """What to plot: everything that is logged, loop devices apart."""
-        contents = self._contents
-        loops = {loop.device for loop in contents.loops} if contents else set[str]()
-        loops |= {loop.readback for loop in contents.loops} if contents else set[str]()
-        shown = [c.key for c in self.columns if c.device not in loops]
+        shown = [c.key for c in self.columns if c.device not in self.axes]
         return {"fields": [self._key(key) for key in shown]}
 
     def _key(self, name: str) -> str:
         return f"{self.name}-{name}"
-
-    def _data_keys(self) -> dict[str, DataKey]:
-        """All columns, after the serial of the row."""
-        serial = DataKey(
-            source=f"http://{self.host}:{self.port}",
-            dtype="integer",
-            shape=[],
-            dtype_numpy="<i8",
-        )
-        keys = {self._key(column.key): column.data_key() for column in self.columns}
-        return {self._key(SERIAL): serial, **keys}
-
-    async def _take(self, rows: list[ScanRow]) -> None:
-        await self._deliver(rows)
-        self._set_rows(await self.rows.get_value() + len(rows))
 
     def _told(self) -> None:
         session = self._session

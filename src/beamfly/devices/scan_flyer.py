@@ -16,44 +16,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from bluesky.protocols import EventPageCollectable
-from event_model import DataKey
 from event_model.documents.event_page import PartialEventPage
 
-from beamfly.devices.scan_flight import SERIAL, ScanFlyer
-from beamfly.devices.scan_rows import ScanRow
-from beamfly.scan.rest import DEFAULT_PORT
+from beamfly.devices.scan_flight import ScanFlyer
+from beamfly.devices.scan_rows import ScanRow, StreamLayout
+from beamfly.devices.scan_streams import SERIAL, RowStream
 
 
-class ScanServerFlyer(ScanFlyer, EventPageCollectable):
-    """Scans of a scan server, their rows as event pages."""
+class PageStream(RowStream, EventPageCollectable):
+    """Rows that wait in memory until they are collected."""
 
-    def __init__(
-        self,
-        host: str = "localhost",
-        port: int = DEFAULT_PORT,
-        name: str = "",
-        *,
-        describe_timeout: float = 2.0,
-        patience: float = 30.0,
-    ) -> None:
+    async def begin(self) -> None:
+        """Forget what was not collected."""
         self._waiting: deque[ScanRow] = deque()
-        super().__init__(
-            host, port, name, describe_timeout=describe_timeout, patience=patience
-        )
 
-    async def _begin(self) -> None:
-        self._waiting.clear()
-
-    async def _deliver(self, rows: list[ScanRow]) -> None:
+    async def deliver(self, rows: list[ScanRow]) -> None:
+        """Keep rows."""
         self._waiting.extend(rows)
 
-    async def _end(self) -> None:
+    async def end(self, reason: str) -> None:
         """Rows that are not collected yet stay."""
-
-    async def describe_collect(self) -> dict[str, DataKey]:
-        """Data keys with units and types, taken from the PVs where known."""
-        self._prepared()
-        return self._data_keys()
 
     def collect_pages(self) -> Iterator[PartialEventPage]:
         """All rows that have come since the last call, as one page."""
@@ -63,13 +45,28 @@ class ScanServerFlyer(ScanFlyer, EventPageCollectable):
         self._waiting.clear()
         if not rows:
             return
-        serial = self._key(SERIAL)
+        serial = self.key(SERIAL)
         data: dict[str, list[Any]] = {serial: [row.serial for row in rows]}
         times = {serial: [row.time for row in rows]}
         for at, column in enumerate(self.columns):
-            key = self._key(column.key)
+            key = self.key(column.key)
             data[key] = [row.values[at] for row in rows]
             times[key] = [row.times[at] for row in rows]
         yield PartialEventPage(
             data=data, timestamps=times, time=[row.time for row in rows]
         )
+
+
+class ScanServerFlyer(ScanFlyer[PageStream], EventPageCollectable):
+    """Scans of a scan server, their rows as event pages."""
+
+    def _make_stream(self, layout: StreamLayout) -> PageStream:
+        return PageStream(layout, self, self.url, self.axes)
+
+    def collect_pages(self) -> Iterator[PartialEventPage]:
+        """All rows that have come since the last call, as one page.
+
+        Raises:
+            BadValue: The scan has several streams: collect those.
+        """
+        return self.only_stream.collect_pages()

@@ -12,9 +12,12 @@ readers can see them. Values have to be numbers: for texts and arrays use
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from bluesky.protocols import StreamAsset, WritesStreamAssets
@@ -28,74 +31,44 @@ from ophyd_async.core import PathInfo, PathProvider
 
 from beamfly.devices.panda import as_path_provider
 from beamfly.devices.paths import make_directory
-from beamfly.devices.scan_columns import numpy_dtype
-from beamfly.devices.scan_flight import SERIAL, ScanFlyer
-from beamfly.devices.scan_rows import ScanRow
+from beamfly.devices.scan_columns import ScanColumn, numpy_dtype
+from beamfly.devices.scan_flight import ScanFlyer
+from beamfly.devices.scan_rows import MAIN, ScanRow, StreamLayout
+from beamfly.devices.scan_streams import SERIAL, RowStream
 from beamfly.errors import BadValue, HdfError
 from beamfly.hdf import Column, ColumnWriter, Plot, Run
 from beamfly.scan.rest import DEFAULT_PORT
 
 TIME = "time"
 """Name of the data that tell when a row was logged."""
+EPOCH = "1970-01-01T00:00:00Z"
+TIME_OF_ROW = "#time"
+"""What the source of the data that tell the time ends with."""
 CHUNK_ROWS = 1024
 MIMETYPE = "application/x-hdf5"
 
 
-class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
-    """Scans of a scan server, their rows in an HDF5 file that can be read meanwhile.
+class FileStream(RowStream, WritesStreamAssets):
+    """Rows in an HDF5 file of their own, made when the scan is kicked off.
 
     Args:
-        host: Name or address of the scan server, with `:port` if need be.
-        path_provider: Where files go; a directory gets files with unique names.
-        port: TCP port of the server, unless `host` says it.
-        name: Of the device.
-        describe_timeout: Seconds that PVs may take to tell type and units.
-        patience: Seconds that the server may be out of reach in the middle of a scan.
+        file: Where.
+        uri: The same for readers.
     """
 
-    def __init__(
-        self,
-        host: str,
-        path_provider: PathProvider | Path | str,
-        port: int = DEFAULT_PORT,
-        name: str = "",
-        *,
-        describe_timeout: float = 2.0,
-        patience: float = 30.0,
-    ) -> None:
-        self.path_provider = as_path_provider(path_provider)
-        self._where: PathInfo | None = None
-        self._used = False
+    def __init__(self, file: Path, uri: str, *args: Any) -> None:
+        super().__init__(*args)
+        self.file = file
+        self._uri = uri
         self._writer: ColumnWriter | None = None
         self._bundles: list[ComposeStreamResourceBundle] = []
         self._announced = 0
         self._written = 0
-        super().__init__(
-            host, port, name, describe_timeout=describe_timeout, patience=patience
-        )
-
-    @property
-    def file(self) -> Path | None:
-        """The file of the scan that it was last prepared for, None before the first."""
-        where = self._where
-        if where is None:
-            return None
-        return Path(where.directory_path) / f"{where.filename}.h5"
-
-    def _check_columns(self) -> None:
-        for column in self.columns:
-            numpy_dtype(column)
-            if column.key == TIME:
-                msg = f"{column.device} cannot be data named time: rows have one"
-                raise BadValue(msg)
-        if self._where is None or self._used:
-            self._where = self.path_provider(self.name)
-            self._used = False
 
     def _file_columns(self) -> list[Column]:
         columns = [
             Column(SERIAL, np.dtype("<i8")),
-            Column(TIME, np.dtype("<f8"), {"units": "s"}),
+            Column(TIME, np.dtype("<f8"), {"units": "s", "since": EPOCH}),
         ]
         for column in self.columns:
             attrs: dict[str, str | float | bool] = {"source": column.source}
@@ -104,22 +77,15 @@ class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
             columns.append(Column(column.key, numpy_dtype(column), attrs))
         return columns
 
-    async def _begin(self) -> None:
-        where, file = self._where, self.file
-        if where is None or file is None:
-            raise BadValue(f"{self.name} is not prepared; nothing was submitted")
-        self._used = True
-        await asyncio.to_thread(
-            make_directory, Path(where.directory_path), where.create_dir_depth
-        )
-        self._writer = await asyncio.to_thread(self._create, file)
-        uri = f"{where.directory_uri}{where.filename}.h5"
+    async def begin(self) -> None:
+        """Create the file; HdfError if there is one already."""
+        self._writer = await asyncio.to_thread(self._create)
         compose = ComposeStreamResource()
         self._bundles = [
             compose(
                 mimetype=MIMETYPE,
-                uri=uri,
-                data_key=self._key(column.name),
+                uri=self._uri,
+                data_key=self.key(column.name),
                 parameters={
                     "dataset": f"/{column.name}",
                     "swmr": True,
@@ -130,8 +96,8 @@ class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
         ]
         self._announced = self._written = 0
 
-    def _create(self, file: Path) -> ColumnWriter:
-        writer = ColumnWriter(file, chunk_rows=CHUNK_ROWS)
+    def _create(self) -> ColumnWriter:
+        writer = ColumnWriter(self.file, chunk_rows=CHUNK_ROWS)
         columns = self._file_columns()
         shown = [column.name for column in columns[2:]] or [TIME]
         axis = shown[0] if len(shown) > 1 else None
@@ -141,30 +107,31 @@ class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
             writer.define(columns, first_run=run, plot=Plot(shown[-1], axis))
         except BadValue:
             writer.close()
-            file.unlink(missing_ok=True)
+            self.file.unlink(missing_ok=True)
             raise
         writer.start_run(run)
         writer.flush()
         return writer
 
-    async def _deliver(self, rows: list[ScanRow]) -> None:
+    async def deliver(self, rows: list[ScanRow]) -> None:
+        """Write rows and make them visible."""
         writer = self._writer
         if writer is None:
             raise HdfError(f"{self.file} is closed; {len(rows)} rows were not written")
         self._written = await asyncio.to_thread(_write, writer, rows)
 
-    async def _end(self) -> None:
+    async def end(self, reason: str) -> None:
+        """Note why no more rows come, and close the file."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            reason = str(self.failure or "Finished")
             await asyncio.to_thread(_close, writer, reason)
 
     async def describe_collect(self) -> dict[str, DataKey]:
         """Data keys of what is in the file."""
-        self._prepared()
-        keys = self._data_keys()
-        keys[self._key(TIME)] = DataKey(
-            source=keys[self._key(SERIAL)]["source"],
+        keys = await super().describe_collect()
+        keys[self.key(TIME)] = DataKey(
+            # a catalog knows by that which data tell the time of a row
+            source=f"{self.url}{TIME_OF_ROW}",
             dtype="number",
             shape=[],
             dtype_numpy="<f8",
@@ -194,6 +161,97 @@ class ScanServerHdfFlyer(ScanFlyer, WritesStreamAssets):
         for bundle in self._bundles:
             indices = StreamRange(start=start, stop=stop)
             yield "stream_datum", bundle.compose_stream_datum(indices)
+
+
+class ScanServerHdfFlyer(ScanFlyer[FileStream], WritesStreamAssets):
+    """Scans of a scan server, their rows in an HDF5 file that can be read meanwhile.
+
+    Args:
+        host: Name or address of the scan server, with `:port` if need be.
+        path_provider: Where files go; a directory gets files with unique names.
+        port: TCP port of the server, unless `host` says it.
+        name: Of the device.
+        describe_timeout: Seconds that PVs may take to tell type and units.
+        patience: Seconds that the server may be out of reach in the middle of a scan.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        path_provider: PathProvider | Path | str,
+        port: int = DEFAULT_PORT,
+        name: str = "",
+        *,
+        describe_timeout: float = 2.0,
+        patience: float = 30.0,
+    ) -> None:
+        self.path_provider = as_path_provider(path_provider)
+        self._where: PathInfo | None = None
+        self._used = False
+        super().__init__(
+            host, port, name, describe_timeout=describe_timeout, patience=patience
+        )
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the scan that it was last prepared for, None before the first.
+
+        That of the stream `primary`, if there are several; `streams` has them all.
+        """
+        return None if self._where is None else self._place(MAIN)[0]
+
+    def _place(self, stream: str) -> tuple[Path, str]:
+        """File and URI of a stream."""
+        where = self._where
+        if where is None:
+            raise BadValue(f"{self.name} is not prepared; nothing was submitted")
+        ending = ".h5" if stream == MAIN else f"_{_file_name(stream)}.h5"
+        file = Path(where.directory_path) / f"{where.filename}{ending}"
+        return file, f"{where.directory_uri}{where.filename}{quote(ending)}"
+
+    def _check_columns(self, columns: list[ScanColumn]) -> None:
+        for column in columns:
+            numpy_dtype(column)
+            if column.key == TIME:
+                msg = f"{column.device} cannot be data named time: rows have one"
+                raise BadValue(msg)
+        if self._where is None or self._used:
+            self._where = self.path_provider(self.name)
+            self._used = False
+
+    def _make_stream(self, layout: StreamLayout) -> FileStream:
+        file, uri = self._place(layout.name)
+        return FileStream(file, uri, layout, self, self.url, self.axes)
+
+    async def _begin(self) -> None:
+        where = self._where
+        if where is not None:
+            self._used = True
+            await asyncio.to_thread(
+                make_directory, Path(where.directory_path), where.create_dir_depth
+            )
+        await super()._begin()
+
+    async def get_index(self) -> int:
+        """Rows that readers of the file can see; BadValue if there are several."""
+        return await self.only_stream.get_index()
+
+    async def collect_asset_docs(
+        self, index: int | None = None
+    ) -> AsyncIterator[StreamAsset]:
+        """Announce rows that are in the file and were not announced yet.
+
+        Nothing if there are several files, which are announced by their streams: this
+        is also called when the flyer is read.
+        """
+        if len(self.streams) == 1:
+            async for document in self.only_stream.collect_asset_docs(index):
+                yield document
+
+
+def _file_name(stream: str) -> str:
+    """A stream's name as a part of a file's."""
+    return re.sub(r"[^\w.+-]", "_", stream)
 
 
 def _write(writer: ColumnWriter, rows: list[ScanRow]) -> int:

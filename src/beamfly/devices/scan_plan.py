@@ -2,12 +2,15 @@
 
 `ScanPlan` has everything that is submitted. `Contents` tells which devices the commands
 log, how often, and whether they are a plain nest of loops, whose shape is known.
+`stream_layouts` puts columns into streams.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from beamfly.devices.scan_columns import ScanColumn
+from beamfly.devices.scan_rows import MAIN, StreamLayout
 from beamfly.errors import BadValue
 from beamfly.scan.actions import ConfigLog, Include, Log, Script
 from beamfly.scan.command import Command
@@ -38,6 +41,13 @@ class ScanPlan:
     commands log; what included files and scripts log has to be named."""
     dtypes: Mapping[str, type] = field(default_factory=dict[str, type])
     """Device -> float, int, str or list, for those that cannot be asked."""
+    streams: bool | Mapping[str, Sequence[str]] = False
+    """False: one row per `Log`, in which devices that it does not log keep their value.
+    True: a stream for each set of devices that is logged together; the one with most
+    rows is `primary`, others are named after their devices. Or stream -> devices."""
+    check: bool = True
+    """Whether the server has to simulate the scan first, which finds PVs that are not
+    there and values out of their limits."""
 
     @classmethod
     def of(cls, value: Any) -> "ScanPlan":
@@ -60,6 +70,8 @@ class Contents:
     """Those that are logged, in the order of the commands."""
     always: set[str]
     """Those that are in every `Log`, so that no row lacks them."""
+    sets: dict[frozenset[str], int]
+    """Devices that are logged together -> how often, conditions taken as met."""
     rows: int | None
     """How many rows there will be, None if that cannot be known."""
     loops: list[Loop]
@@ -70,12 +82,16 @@ class Contents:
         """Look through the commands; BadValue if they make no sense."""
         xml = submission(commands)
         tree = read_commands(xml)
-        logs = list(_logs(tree, _Automatic()))
-        devices = list(dict.fromkeys(name for names in logs for name in names))
-        always = set(devices).intersection(*logs) if logs else set[str]()
+        devices: dict[str, None] = {}
+        sets: dict[frozenset[str], int] = {}
+        for names, times in _logs(tree, _Automatic()):
+            devices |= dict.fromkeys(names)
+            together = frozenset(names)
+            sets[together] = sets.get(together, 0) + times
+        always = set(devices).intersection(*sets)
         rows = None if _unforeseeable(tree) else count_logs(tree)
         loops = _nest(tree) if rows is not None else []
-        return cls(xml, devices, always, rows, loops)
+        return cls(xml, list(devices), always, sets, rows, loops)
 
     def metadata(self) -> dict[str, Any]:
         """For a start document: points, and of a nest of loops what plots need."""
@@ -103,16 +119,24 @@ class _Automatic:
     on: bool = False
 
 
-def _logs(commands: Iterable[Any], automatic: _Automatic) -> Iterable[list[str]]:
-    """The devices of each `Log`, and of each write once all of those are logged."""
+def _logs(
+    commands: Iterable[Any], automatic: _Automatic, times: int = 1
+) -> Iterable[tuple[list[str], int]]:
+    """The devices of each `Log`, and of each write once all of those are logged.
+
+    Each with how often that is, if the commands are executed so many times.
+    """
     for command in commands:
+        again = times
+        if isinstance(command, Loop):
+            again *= count_loop(command.start, command.end, command.step)
         if isinstance(command, ConfigLog):
             automatic.on = command.automatic
         elif isinstance(command, Log):
-            yield list(command.devices)
+            yield list(command.devices), times
         elif automatic.on and isinstance(command, (Set, Loop)):
-            yield [command.readback if command.wait else command.device]
-        yield from _logs(_inside(command), automatic)
+            yield [command.readback if command.wait else command.device], again
+        yield from _logs(_inside(command), automatic, again)
 
 
 def _unforeseeable(commands: Iterable[Any]) -> bool:
@@ -160,6 +184,44 @@ def column_names(plan: ScanPlan, contents: Contents) -> dict[str, str]:
             raise BadValue(msg)
         owners[name] = device
     return names
+
+
+def stream_layouts(
+    plan: ScanPlan, contents: Contents, columns: Sequence[ScanColumn]
+) -> list[StreamLayout]:
+    """Which columns make up which stream; there is one in any case.
+
+    Raises:
+        BadValue: A column is in no stream, or two streams have the same name.
+    """
+    if not plan.streams or not columns:
+        return [StreamLayout(MAIN, columns)]
+    said: dict[str, Sequence[str]] = {}
+    if isinstance(plan.streams, Mapping):
+        said.update(plan.streams)
+    named = {
+        frozenset([devices] if isinstance(devices, str) else devices): name
+        for name, devices in said.items()
+    }
+    unnamed = [devices for devices in contents.sets if devices not in named]
+    main = max(unnamed, key=lambda devices: contents.sets[devices], default=None)
+    layouts: dict[str, StreamLayout] = {}
+    for devices in [*named, *unnamed]:
+        own = [column for column in columns if column.device in devices]
+        name = named.get(devices) or "_".join(column.key for column in own)
+        if devices is main and MAIN not in said:
+            name = MAIN
+        if name in layouts:
+            msg = f"Two sets of devices would both be the stream {name!r}"
+            raise BadValue(f"{msg}: name them with streams=; nothing was submitted")
+        if own:
+            layouts[name] = StreamLayout(name, own, devices)
+    there = {column.device for layout in layouts.values() for column in layout.columns}
+    for column in columns:
+        if column.device not in there:
+            msg = f"{column.device} is in no Log of these commands"
+            raise BadValue(f"{msg}: name its stream with streams=; nothing was done")
+    return list(layouts.values())
 
 
 def data_name(device: str) -> str:

@@ -9,6 +9,7 @@ soon as it can, and requests never overtake each other.
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,7 @@ from beamfly.errors import (
     BeamflyError,
     ScanAborted,
     ScanFailed,
+    ScanServerDisconnected,
     ScanTimeout,
     UnknownScan,
 )
@@ -41,6 +43,8 @@ ABORT_TIMEOUT = 30.0
 
 ABANDON_TIMEOUT = 2.0
 """Seconds that the server may take to abort a scan that is given up."""
+
+_START_TIME = re.compile(r"<start_time>\s*(\d+)")
 
 Deliver = Callable[[list[ScanRow]], Awaitable[None]]
 
@@ -90,6 +94,7 @@ class ScanSession:
         self._lost_at: float | None = None
         self._fetched = -1
         self._forgotten = False
+        self._began = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -114,6 +119,7 @@ class ScanSession:
         """
         try:
             await begin()
+            self._began = await self._server_start()
             self.id = await self._client.submit(xml, **plan.settings())
         except BaseException as error:
             self.over = True
@@ -167,6 +173,14 @@ class ScanSession:
                 self.id,
                 word,
             )
+
+    async def next(self) -> None:
+        """End its current command, now or never: the one after it may be another."""
+        await self._client.next(self._number)
+
+    async def move(self, steps: int) -> None:
+        """Move it in the queue, below 0 to earlier, above 0 to later."""
+        await self._client.move(self._number, steps)
 
     async def abort(self) -> None:
         """Have it aborted, and wait for its end; nothing happens if it is over.
@@ -259,37 +273,53 @@ class ScanSession:
         if self._lost_at is None:
             self._lost_at = now
             log.warning("Scan %s: %s; asking again", self.id, error)
-        if now - self._lost_at >= self._patience:
-            raise error
+        away = now - self._lost_at
+        if away >= self._patience:
+            msg = (
+                f"The scan server was out of reach for {away:.1f} s, so scan {self.id} "
+                "is not followed any more and may still be running; "
+                f"{self._kept()} ({error})"
+            )
+            raise ScanServerDisconnected(msg) from error
+
+    def _kept(self) -> str:
+        last = self._rows.last
+        return (
+            f"its rows up to serial {last} are kept" if last >= 0 else "it has no rows"
+        )
 
     async def _ask(self) -> ScanInfo:
         """How far the scan is; ScanFailed if the server has forgotten it."""
         try:
             info = await self._client.scanInfo(self._number)
         except UnknownScan as error:
-            raise self._lost_scan() from error
+            raise await self._missing() from error
         known = self.info
         if known is not None and known.created != info.created:
             # the server counts from 1 again, and this is somebody else's
-            raise self._lost_scan()
+            raise await self._missing()
         return info
 
-    def _lost_scan(self) -> ScanFailed:
+    async def _missing(self) -> ScanFailed:
+        """Why the server does not know the scan any more."""
         self._forgotten = True
-        msg = (
-            f"Scan {self.id} did not end: the scan server was restarted meanwhile; "
-            f"what it had logged up to serial {self._rows.last} is kept"
-        )
-        return ScanFailed(msg, self.info)
+        if await self._server_start() == self._began:
+            said = "was deleted on the scan server, so it is not known how it ended"
+        else:
+            said = "did not end: the scan server was restarted meanwhile"
+        return ScanFailed(f"Scan {self.id} {said}; {self._kept()}", self.info)
+
+    async def _server_start(self) -> int:
+        """When the server was started, in milliseconds since 1970; 0 if not known."""
+        found = _START_TIME.search(await self._client.serverInfo())
+        return int(found[1]) if found else 0
 
     def _ended(self, info: ScanInfo, now: float) -> bool:
         """Whether the server will do no more; `error` says if it did not finish."""
         if info.state == "Logged":
-            msg = (
-                f"Scan {self.id} did not end: the scan server was restarted meanwhile; "
-                "all that it had logged is kept"
-            )
-            self.error = ScanFailed(msg, info)
+            said = "did not end: the scan server was restarted meanwhile"
+            kept = "all rows that its data log has are kept"
+            self.error = ScanFailed(f"Scan {self.id} {said}; {kept}", info)
             return True
         try:
             return self._waiting.saw(info, now)

@@ -15,6 +15,7 @@ Step scans need no plan of ours: `RE(bp.count([panda], 3))` and all others work.
 from beamfly.plans.fly import fly, fly_grid
 from beamfly.plans.scan_specs import scan_from_spec
 from beamfly.plans.scan_steps import scan_from_plan
+from beamfly.plans.scan_stubs import move_scan, skip_command
 from beamfly.plans.scans import fly_scan
 from beamfly.plans.sequence import pulses
 
@@ -22,7 +23,9 @@ __all__ = [
     "fly",
     "fly_grid",
     "fly_scan",
+    "move_scan",
     "pulses",
     "scan_from_plan",
     "scan_from_spec",
+    "skip_command",
 ]

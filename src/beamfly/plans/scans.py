@@ -8,10 +8,11 @@ doubled. Stopping or aborting the RunEngine aborts the scan; its rows so far are
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import bluesky.plan_stubs as bps
-from bluesky.protocols import Flyable, Status
+from bluesky.protocols import Collectable, Flyable, Status
 from bluesky.utils import (
     FailedPause,
     FailedStatus,
@@ -23,8 +24,10 @@ from bluesky.utils import (
 )
 
 from beamfly.devices.scan_flight import ScanFlyer
-from beamfly.errors import CaptureError
+from beamfly.devices.scan_rows import MAIN
+from beamfly.errors import BadValue, CaptureError
 from beamfly.plans.flight import (
+    REPORT_STREAM,
     Flight,
     Triggers,
     detector_list,
@@ -34,6 +37,8 @@ from beamfly.plans.flight import (
 )
 
 log = logging.getLogger(__name__)
+
+AnyScanFlyer = ScanFlyer[Any]
 
 SCAN_STREAM = "scan"
 """Stream that has one event with what became of the scan."""
@@ -45,7 +50,7 @@ LAST_FRAMES = 10.0
 
 @plan
 def fly_scan(
-    flyer: ScanFlyer,
+    flyer: AnyScanFlyer,
     scan: Any,
     *,
     detectors: Flyable | Sequence[Flyable] = (),
@@ -67,7 +72,8 @@ def fly_scan(
         livetime: Seconds that a frame takes, 0 for what is set.
         on_missed: fail or warn if frames are missing at the end.
         flush_period: Seconds between two announcements of rows.
-        stream_name: Stream of the scan's rows.
+        stream_name: Stream of the scan's rows; further ones that the ScanPlan asks for
+            have names of their own.
         detector_stream: Stream of the frames.
         md: Goes into the start document.
 
@@ -77,7 +83,7 @@ def fly_scan(
     Raises:
         ScanFailed: The scan failed; the message has the server's own reason.
         ScanAborted: Somebody else has aborted it.
-        ScanServerError: The server refused it.
+        ScanServerError: The server refused it, or says that it cannot run.
         CaptureError: Frames are missing.
         BadValue: An argument makes no sense; nothing was done.
     """
@@ -87,34 +93,36 @@ def fly_scan(
     triggers.check()
     infos = (yield from trigger_infos(flight, triggers)) if taking else []
 
-    def body() -> MsgGenerator[None]:
+    def body(streams: Mapping[str, Collectable]) -> MsgGenerator[None]:
         if taking:
             yield from prepare(flight, infos)
         flight.flyers = [(flyer, scan)]
-        yield from bps.declare_stream(flyer, name=stream_name, collect=True)
-        announcing.append(flyer)
+        for stream, rows in streams.items():
+            yield from bps.declare_stream(rows, name=stream, collect=True)
+            announcing[stream] = rows
         yield from _take_off(flyer, flight)
-        yield from _fly(flyer, flight, stream_name, num)
+        yield from _fly(flyer, flight, announcing, num)
 
-    announcing: list[ScanFlyer] = []
+    announcing: dict[str, Collectable] = {}
     uid = None
     try:
         yield from bps.stage_all(flyer, *taking)
         yield from bps.prepare(flyer, scan, wait=True)
-        uid = yield from bps.open_run(_metadata(flyer, flight, stream_name, md))
-        yield from body()
+        streams = _streams(flyer, stream_name, flight)
+        uid = yield from bps.open_run(_metadata(flyer, flight, next(iter(streams)), md))
+        yield from body(streams)
     except GeneratorExit:
         # halted: no message is taken any more, the RunEngine unstages
         raise
     except BaseException as error:
         flight.flyers = [(flyer, scan)]
-        yield from _land(flyer, flight, stream_name, announcing)
+        yield from _land(flyer, flight, announcing)
         cause = _cause(error)
         if uid is not None:
             reason = str(cause) or type(cause).__name__
             yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
-    errors = yield from _land(flyer, flight, stream_name, announcing)
+    errors = yield from _land(flyer, flight, announcing)
     problem = _cause(errors[0]) if errors else _missing(flight, on_missed)
     if problem is not None:
         yield from bps.close_run(exit_status="fail", reason=str(problem))
@@ -124,8 +132,27 @@ def fly_scan(
     return uid
 
 
+def _streams(flyer: AnyScanFlyer, main: str, flight: Flight) -> dict[str, Collectable]:
+    """Stream -> what has its rows: the flyer itself if there is just one.
+
+    Raises:
+        BadValue: The run has another stream of that name.
+    """
+    alone = len(flyer.streams) == 1
+    streams: dict[str, Collectable] = {
+        main if name == MAIN else name: flyer if alone else rows
+        for name, rows in flyer.streams.items()
+    }
+    others = [flight.stream, REPORT_STREAM] if flight.detectors else []
+    for name in (SCAN_STREAM, *others):
+        if name in streams:
+            msg = f"The run has a stream {name!r} of its own, so rows cannot be one"
+            raise BadValue(f"{msg}; nothing was submitted")
+    return streams
+
+
 def _metadata(
-    flyer: ScanFlyer, flight: Flight, stream: str, md: Mapping[str, Any] | None
+    flyer: AnyScanFlyer, flight: Flight, stream: str, md: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     known = flyer.metadata()
     hints: dict[str, Any] = {}
@@ -186,7 +213,7 @@ class _Awaited:
                 raise error
 
 
-def _take_off(flyer: ScanFlyer, flight: Flight) -> MsgGenerator[None]:
+def _take_off(flyer: AnyScanFlyer, flight: Flight) -> MsgGenerator[None]:
     """Kick off detectors, then the scan.
 
     The scan may wait in the server's queue for long, and a pause meanwhile is fine: a
@@ -212,7 +239,10 @@ def _rewindable(flag: bool) -> MsgGenerator[None]:
 
 
 def _fly(
-    flyer: ScanFlyer, flight: Flight, stream: str, num: int | None
+    flyer: AnyScanFlyer,
+    flight: Flight,
+    streams: Mapping[str, Collectable],
+    num: int | None,
 ) -> MsgGenerator[None]:
     """Announce rows and frames until all is done."""
     scan, frames = _Awaited(short_uid("scan")), _Awaited(short_uid("frames"))
@@ -220,22 +250,23 @@ def _fly(
     for detector in flight.detectors:
         yield from frames.begin("complete", detector)
     yield from bps.checkpoint()
-    yield from _announcing(flyer, flight, stream, scan)
+    yield from _announcing(streams, flight, scan)
     scan.judge()
     if num is not None:
         yield from _until_late(flight, frames)
     for panda in flight.pandas:
         yield from bps.abs_set(panda.pcap.arm, False, wait=True)
-    yield from _announcing(flyer, flight, stream, frames)
+    yield from _announcing(streams, flight, frames)
     frames.judge()
 
 
 def _announcing(
-    flyer: ScanFlyer, flight: Flight, stream: str, awaited: _Awaited
+    streams: Mapping[str, Collectable], flight: Flight, awaited: _Awaited
 ) -> MsgGenerator[None]:
     while True:
         over = awaited.done
-        yield from bps.collect(flyer, name=stream)
+        for name, rows in streams.items():
+            yield from bps.collect(rows, name=name)
         if flight.detectors:
             yield from bps.collect(*flight.detectors, name=flight.stream)
         yield from bps.checkpoint()
@@ -253,7 +284,7 @@ def _until_late(flight: Flight, frames: _Awaited) -> MsgGenerator[None]:
 
 
 def _land(
-    flyer: ScanFlyer, flight: Flight, stream: str, announcing: list[ScanFlyer]
+    flyer: AnyScanFlyer, flight: Flight, announcing: Mapping[str, Collectable]
 ) -> MsgGenerator[list[Exception]]:
     """Stop all, announce what is left, note what became of the scan."""
     errors = yield from land(flight)
@@ -266,9 +297,9 @@ def _land(
         yield from bps.save()
 
     steps: list[Callable[[], MsgGenerator[Any]]] = [
-        lambda: bps.collect(flyer, name=stream),
-        report,
+        partial(bps.collect, rows, name=name) for name, rows in announcing.items()
     ]
+    steps.append(report)
     for step in steps:
         try:
             yield from step()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from beamfly.devices.scan_columns import ScanColumn
 from beamfly.devices.scan_plan import Contents, data_name
-from beamfly.devices.scan_rows import RowBuilder
+from beamfly.devices.scan_rows import MAIN, RowBuilder, StreamLayout
 from beamfly.scan import Delay, If, Log, Loop, Parallel, Set, createTable
 
 NAMES = ("a", "b", "c")
@@ -32,7 +32,7 @@ def data_of(done: list[dict[str, int]], after: int) -> dict[str, dict[str, list[
 
 
 def builder() -> RowBuilder:
-    return RowBuilder([ScanColumn(name, name) for name in NAMES])
+    return RowBuilder([StreamLayout(MAIN, [ScanColumn(n, n) for n in NAMES])])
 
 
 def plain(rows: list[Any]) -> list[list[float | None]]:
