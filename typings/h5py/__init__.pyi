@@ -1,6 +1,7 @@
 """The part of h5py that beamfly.hdf leans on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from io import RawIOBase
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal
@@ -42,6 +43,9 @@ class Group:
     def __setitem__(self, name: str, value: SoftLink) -> None: ...
     def __contains__(self, name: str) -> bool: ...
     def __iter__(self) -> Iterator[str]: ...
+    def visititems(
+        self, func: Callable[[str, Group | Dataset], object]
+    ) -> object: ...
     def create_group(self, name: str) -> Group: ...
     def require_group(self, name: str) -> Group: ...
     def create_dataset(
@@ -60,7 +64,7 @@ class File(Group):
     swmr_mode: bool
     def __init__(
         self,
-        name: str | PathLike[str],
+        name: str | PathLike[str] | RawIOBase,
         mode: Literal["r", "r+", "w", "x", "a"] = "r",
         *,
         libver: str | tuple[str, str] | None = None,

@@ -20,7 +20,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "caput": ("beamfly.cli.ca:caput", "Write a PV."),
     "panda": ("beamfly.cli.panda:panda", "Talk to a PandA: control, save, load, hdf."),
     "demo": ("beamfly.cli.demo:demo", "Fly-scan a simulated beamline, end to end."),
+    "hdf": ("beamfly.cli.hdf:hdf", "HDF5 files: info, verify, recover."),
     "scan": ("beamfly.cli.scan:scan", "Serve scans."),
+    "tiled": ("beamfly.cli.tiled:tiled", "Keep a Tiled database beside a catalog."),
     "sim": ("beamfly.cli.sim:sim", "Serve a simulated beamline."),
 }
 """Subcommand name -> `module:attribute` of its click command, and one line of help."""

@@ -123,7 +123,10 @@ def _datasets(group: h5py.Group, prefix: str) -> Iterator[tuple[str, h5py.Datase
     for name in group:
         if not prefix and name in (RUNS, ENTRY):
             continue
-        item = group[name]
+        try:
+            item = group[name]
+        except KeyError:
+            continue  # a link to nowhere, as files of other programs may have
         if isinstance(item, h5py.Dataset):
             yield prefix + name, item
         else:

@@ -3,11 +3,13 @@
 A writer that dies leaves the marks "open for writing" and an end of file that may lie
 beyond the last byte. `recover` clears the one and corrects the other, which is all that
 h5clear would do. What was flushed is then readable, and writable, by any program.
+`read_mark` only looks.
 """
 
 import os
 import struct
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from beamfly.errors import HdfError
@@ -17,6 +19,66 @@ _SIZE = 48
 _HEAD = struct.Struct("<8sBBBBQQQQI")
 QUIET_SECONDS = 5.0
 """A file that was written to more recently may still have its writer."""
+_END_AT = {0: 40, 1: 44, 2: 28, 3: 28}
+"""Where the end of file stands, by version of the superblock."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the first bytes of a file say about it."""
+
+    head: bytes
+    """Those bytes."""
+
+    version: int
+    """Of the superblock; 3 for files that can be read while they are written."""
+    writing: bool
+    """Whether it is marked as open for writing: it has a writer, or had one."""
+    end: int
+    """Bytes that it should have; 0 while that is not known."""
+    size: int
+    """Bytes that it has."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its end is missing."""
+        return not self.writing and self.end > self.size
+
+    @property
+    def closed_head(self) -> bytes:
+        """The first bytes as they would be if the file had been closed."""
+        return _closed(self.head, self.size) if self.writing else self.head
+
+
+def read_mark(path: str | os.PathLike[str]) -> Mark:
+    """Look at the first bytes of a file.
+
+    Raises:
+        HdfError: It cannot be read, or is no HDF5 file.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_SIZE).ljust(_SIZE, b"\0")
+    except FileNotFoundError:
+        raise HdfError(f"there is no file {path}") from None
+    except OSError as exc:
+        raise HdfError(f"cannot read {path}: {exc.strerror or exc}") from exc
+    if not size:
+        raise HdfError(f"{path} is empty; it is not an HDF5 file")
+    if not head.startswith(_SIGNATURE):
+        raise HdfError(f"{path} is not an HDF5 file")
+    if size < _SIZE:
+        raise HdfError(f"{path} is cut off: it has {size} bytes only")
+    version = head[8]
+    place = _END_AT.get(version)
+    offset_bytes = head[13 if version < 2 else 9]
+    if place is None or offset_bytes != 8:
+        return Mark(head, version, False, 0, size)
+    writing = version == 3 and bool(head[11])
+    (end,) = struct.unpack_from("<Q", head, place)
+    return Mark(head, version, writing, 0 if writing else end, size)
 
 
 def recover(path: str | os.PathLike[str], *, force: bool = False) -> bool:
@@ -64,7 +126,7 @@ def _mended(path: Path, head: bytes, size: int) -> bytes:
     """The superblock as it ought to be."""
     if len(head) < _SIZE or not head.startswith(_SIGNATURE):
         raise HdfError(f"{path} is not an HDF5 file; it was not touched")
-    parts = list(_HEAD.unpack(head))
+    parts = _HEAD.unpack(head)
     version, offset_bytes = parts[1], parts[2]
     if version != 3 or offset_bytes != 8:
         msg = (
@@ -77,6 +139,12 @@ def _mended(path: Path, head: bytes, size: int) -> bytes:
     flags, end = parts[4], parts[7]
     if flags == 0 and end <= size:
         return head
+    return _closed(head, size)
+
+
+def _closed(head: bytes, size: int) -> bytes:
+    """A superblock of version 3 without marks and with this end of file."""
+    parts = list(_HEAD.unpack(head))
     parts[4], parts[7] = 0, size
     body = _HEAD.pack(*parts)[:-4]
     return body + struct.pack("<I", lookup3(body))
