@@ -261,9 +261,7 @@ class ScanFlyer(
             ScanAborted: Somebody else has aborted it.
             ScanServerDisconnected: The server was out of reach for too long.
         """
-        session = self._session
-        if session is None:
-            raise BadValue(f"{self.name} was not kicked off; there is no scan")
+        session = await self._submitted_scan()
         while not session.over:
             update = progress_of(self.name, session.info)
             if update is not None:
@@ -292,13 +290,14 @@ class ScanFlyer(
             await self._session.abort()
 
     async def next(self) -> None:
-        """End the current command of the scan and go on with the following one.
+        """End the current command of the scan; it goes on with the following one.
+
+        Nothing happens if it has ended.
 
         Raises:
-            BadValue: No scan is under way.
-            ScanServerError: The server refused it.
+            BadValue: No scan was kicked off.
         """
-        await (await self._under_way("to end a command of")).next()
+        await (await self._submitted_scan()).next()
 
     async def move(self, steps: int) -> None:
         """Move the scan in the server's queue, if it still waits there.
@@ -307,17 +306,15 @@ class ScanFlyer(
             steps: Below 0 is earlier, above 0 later.
 
         Raises:
-            BadValue: No scan is under way.
-            ScanServerError: The server refused it.
+            BadValue: No scan was kicked off.
         """
-        await (await self._under_way("to move")).move(steps)
+        await (await self._submitted_scan()).move(steps)
 
-    async def _under_way(self, what: str) -> ScanSession:
-        session = self._session
-        if session is None or session.over:
-            raise BadValue(f"{self.name} has no scan under way {what}")
+    async def _submitted_scan(self) -> ScanSession:
+        if self._session is None:
+            raise BadValue(f"{self.name} was not kicked off; there is no scan")
         await self._submitted()
-        return session
+        return self._session
 
     # what is told
 

@@ -175,12 +175,14 @@ class ScanSession:
             )
 
     async def next(self) -> None:
-        """End its current command, now or never: the one after it may be another."""
-        await self._client.next(self._number)
+        """End its current command; nothing happens if it is over."""
+        if not self.over:
+            await self._client.next(self._number)
 
     async def move(self, steps: int) -> None:
-        """Move it in the queue, below 0 to earlier, above 0 to later."""
-        await self._client.move(self._number, steps)
+        """Move it in the queue, below 0 to earlier, if it still waits there."""
+        if not self.over:
+            await self._client.move(self._number, steps)
 
     async def abort(self) -> None:
         """Have it aborted, and wait for its end; nothing happens if it is over.

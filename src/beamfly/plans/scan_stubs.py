@@ -31,7 +31,7 @@ def skip_command(flyer: ScanFlyer[Any]) -> MsgGenerator[None]:
         flyer: That was kicked off.
 
     Raises:
-        BadValue: It has no scan under way.
+        BadValue: It was not.
     """
     yield from ask(flyer.next)
 
@@ -45,6 +45,6 @@ def move_scan(flyer: ScanFlyer[Any], steps: int) -> MsgGenerator[None]:
         steps: Below 0 is earlier, above 0 later; all the way or not at all.
 
     Raises:
-        BadValue: It has no scan under way.
+        BadValue: It was not.
     """
     yield from ask(partial(flyer.move, steps))
