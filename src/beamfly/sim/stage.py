@@ -12,7 +12,8 @@ import numpy as np
 
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.panda.simulator.server import SimulatedPandA
-from beamfly.sim.ioc.axis import positions
+from beamfly.sim.beam import Beam
+from beamfly.sim.paths import Array, positions
 from beamfly.sim.sample import photon_rate
 from beamfly.sim.trajectory import Trajectory
 
@@ -24,8 +25,11 @@ _SAMPLING = 1e-4
 """Seconds between two looks at the sample while the stage moves."""
 _MOST_LOOKS = 200_000
 """Of one movement; a long one is sampled more coarsely."""
-_IDLE = 3600.0
-"""Seconds for which photons are counted after the stage has come to rest."""
+_IDLE_STEP, _IDLE_LOOKS = 60.0, 60
+"""Seconds between looks at the beam at rest, and how many: photons are counted for an
+hour after the stage has come to rest."""
+MONITOR_RATE = 1e6
+"""Photons per second that the monitor before the sample counts in a full beam."""
 _REMEMBERED = 60.0
 """Seconds for which it is known how many photons had been counted when."""
 
@@ -51,6 +55,10 @@ class SampleStage:
         }
         self.photons = SimulatedMotor(counts_per_unit=1.0)
         """How many photons were counted since the start, as the path of an encoder."""
+        self.monitor = SimulatedMotor(counts_per_unit=1.0)
+        """The same of the monitor before the sample, which no encoder is on."""
+        self.beam = Beam(COUNTS_PER_MM)
+        """What shines on the sample."""
         self._panda: SimulatedPandA | None = None
         self._counted: tuple[int, ...] = ()
         self._latest = -inf
@@ -143,20 +151,27 @@ class SampleStage:
 
     def _count_photons(self, now: float) -> None:
         """Work out the photons of all that is going to happen."""
-        end = max(now, *(axis.arrives() for axis in self.axes.values()))
+        moving = [*(axis.arrives() for axis in self.axes.values()), self.beam.arrives()]
+        end = max(now, *moving)
         looks = min(_MOST_LOOKS, int((end - now) / _SAMPLING)) + 2
         times = np.linspace(now, max(end, now + _SAMPLING), looks)
+        # at rest nothing but the current in the ring changes, and that slowly
+        times = np.append(times, times[-1] + np.arange(1, _IDLE_LOOKS + 1) * _IDLE_STEP)
         x, y = (positions(axis, times) for axis in self.axes.values())
-        rates = photon_rate(x, y)
-        gained = np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))
-        counted = self.photons.position(now) + np.concatenate([[0.0], gained])
-        self.photons.forget(now - _REMEMBERED)
-        # at rest the last rate goes on
-        times = np.append(times - now, times[-1] - now + _IDLE)
-        counted = np.append(counted, counted[-1] + rates[-1] * _IDLE)
-        self.photons.follow(times.tolist(), counted.tolist(), now=now)
+        share = self.beam.share(times)
+        _count(self.photons, times, photon_rate(x, y) * share, now)
+        _count(self.monitor, times, MONITOR_RATE * share, now)
         self._counted = self._paths()
 
     def _paths(self) -> tuple[int, ...]:
-        """Changes when the path of an axis does."""
-        return tuple(axis.revision for axis in self.axes.values())
+        """Changes when the path of an axis or the beam does."""
+        axes = (axis.revision for axis in self.axes.values())
+        return (*axes, *self.beam.revision)
+
+
+def _count(counter: SimulatedMotor, times: Array, rates: Array, now: float) -> None:
+    """Have a counter count from now on."""
+    gained = np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))
+    counted = counter.position(now) + np.concatenate([[0.0], gained])
+    counter.forget(now - _REMEMBERED)
+    counter.follow((times - now).tolist(), counted.tolist(), now=now)

@@ -104,7 +104,8 @@ def plan_trajectory(spec: Spec[Any], turn_time: float = 0.05) -> Trajectory:
 
 def _lines(points: Slice[Any]) -> Iterator[_Line]:
     """Cut a scan where there are gaps."""
-    begins = np.nonzero(points.gap)[0]
+    # a single line has no gap, not even before it
+    begins = np.union1d([0], np.nonzero(points.gap)[0])
     stops = np.append(begins[1:], len(points))
     durations = np.asarray(points.duration)
     for begin, stop in zip(begins, stops, strict=True):

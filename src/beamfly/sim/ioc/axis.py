@@ -6,7 +6,6 @@ through `Mechanics.act`: for an axis that a PandA sees, between two of its steps
 """
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from math import copysign, inf
 from typing import Any, Protocol, TypeVar, overload
@@ -16,10 +15,9 @@ import numpy.typing as npt
 
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.sim.ioc.motion import Pace, Phase, corners, plan_move, plan_stop
+from beamfly.sim.paths import Array, positions
 
 T = TypeVar("T")
-Array = npt.NDArray[np.float64]
-
 _FINEST = 0.1
 """Counts by which a path may be off because it is made of straight pieces."""
 _REMEMBERED = 300.0
@@ -169,27 +167,6 @@ class Axis:
         return drive.follow(
             times[increasing].tolist(), places[increasing].tolist(), now=now
         )
-
-
-def positions(drive: SimulatedMotor, when: Array) -> Array:
-    """Where a simulated motor is at many times, in its units; shape as the times."""
-    times, places = _path(drive)
-    if len(times) == 1 or not when.size:
-        return np.full(when.shape, places[-1])
-    # of a long path, what lies around those times
-    first = max(1, bisect_right(times, float(when.min())) - 1)
-    last = bisect_right(times, float(when.max())) + 1
-    known = np.array(times[first:last])
-    return np.interp(when, known, np.array(places[first:last]), left=places[first - 1])
-
-
-def _path(drive: SimulatedMotor) -> tuple[list[float], list[float]]:
-    """A copy of its path, whoever may be changing it in another thread."""
-    while True:
-        revision = drive.revision
-        times, places = list(drive.times), list(drive.positions)
-        if len(times) == len(places) and drive.revision == revision:
-            return times, places
 
 
 def toward(here: float, direction: float, travel: tuple[float, float]) -> float:

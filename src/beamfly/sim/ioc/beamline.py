@@ -4,14 +4,19 @@ with SimulatedBeamline(ioc_port=0) as beamline:
     beamline.ioc.motors["x"].axis.position()
 """
 
+from math import sin
 from typing import TYPE_CHECKING
 
 from beamfly.errors import BadValue
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.sim.ioc.axis import Axis
-from beamfly.sim.ioc.ioc import SimulatedIOC
+from beamfly.sim.ioc.front_end import BeamShutter, RingCurrent
+from beamfly.sim.ioc.ioc import Part, SimulatedIOC
 from beamfly.sim.ioc.motor import MotorRecord
 from beamfly.sim.ioc.motor_fields import MotorSettings
+from beamfly.sim.ioc.scaler import Counter, ScalerRecord
+from beamfly.sim.ioc.slits import Slits
+from beamfly.sim.ioc.temperature import TemperatureController
 
 if TYPE_CHECKING:
     from beamfly.sim.stage import SampleStage
@@ -23,7 +28,9 @@ _COUNTS = {"mm": 10_000.0, "deg": 4_000.0}
 
 
 class BeamlineIOC(SimulatedIOC):
-    """Motors x and y of the stage, which a PandA sees, and others.
+    """Motors, slits, a scaler, a temperature, the ring, a shutter.
+
+    Motors x and y are the stage's, which a PandA sees.
 
     Args:
         stage: Whose axes x and y are; it gives the time.
@@ -51,7 +58,30 @@ class BeamlineIOC(SimulatedIOC):
             **{f"m{n}": spare_motor(stage, n) for n in range(1, motors + 1)},
         }
         """x, y, m1 and so on."""
-        super().__init__(self.motors, prefix=prefix, port=port, clock=stage.now)
+        self.slits = Slits(stage)
+        """Their blades are motors, too."""
+        self.scaler = ScalerRecord(counters(stage), stage.now, "photons")
+        """Counts what the monitor and the detector see."""
+        parts: dict[str, Part] = {
+            **self.motors,
+            "slits": self.slits,
+            "scaler": self.scaler,
+            "temp": TemperatureController(),
+            "ring": RingCurrent(stage),
+            "shutter": BeamShutter(stage),
+        }
+        super().__init__(parts, prefix=prefix, port=port, clock=stage.now)
+
+
+def counters(stage: "SampleStage") -> dict[int, tuple[str, Counter]]:
+    """What the channels of the scaler are on."""
+    dark = 20.0
+    return {
+        2: ("I0", stage.monitor.position),
+        3: ("I1", stage.photons.position),
+        # counts come when they come, and not evenly
+        4: ("dark", lambda now: dark * now + 3.0 * sin(1.7 * now)),
+    }
 
 
 def stage_motor(stage: "SampleStage", name: str) -> MotorRecord:

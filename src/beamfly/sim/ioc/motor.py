@@ -17,11 +17,12 @@ from typing import Any, cast, overload
 
 from beamfly.ca import Put, RecordGroup
 from beamfly.errors import BadValue
-from beamfly.sim.ioc.axis import Array, Axis, toward
+from beamfly.sim.ioc.axis import Axis, toward
 from beamfly.sim.ioc.coordinates import Coordinates
 from beamfly.sim.ioc.motion import Pace
 from beamfly.sim.ioc.motor_fields import MotorSettings, Status, StopGo, motor_record
 from beamfly.sim.ioc.motor_setup import MotorSetup
+from beamfly.sim.paths import Array
 
 PERIOD = 0.1
 """Seconds between two readbacks of a motor that moves."""
@@ -50,7 +51,7 @@ class MotorRecord:
         """Called when `next_wakeup` has changed."""
         self._doing = ""
         """move, jog, home, stop, pause, elsewhere (moved by others); empty at rest."""
-        self._puts: list[Put] = []
+        self._waiting: list[Callable[[], object]] = []
         self._up = True
         self._homed = False
         self._ends = 0.0
@@ -97,6 +98,21 @@ class MotorRecord:
         elif now >= self._shown + PERIOD:
             self._show(now)
 
+    def move(self, target: float, done: Callable[[], object]) -> bool:
+        """Go to a user position, as a put to VAL does.
+
+        Args:
+            target: Where to go.
+            done: Called when the motor is at rest.
+
+        Returns:
+            Whether it was told to move; if not, `done` is not called.
+        """
+        told = self._go(self.coordinates.dial(target))
+        if told:
+            self._waiting.append(done)
+        return told
+
     # ---- puts
 
     def _connect_puts(self) -> None:
@@ -130,7 +146,7 @@ class MotorRecord:
             self._show(self.axis.mechanics.now())
             put.value = self.record[field]
             return
-        self._go(put, dial)
+        self._go(dial, put)
         put.value = self.record[field]
 
     def _relative(self, put: Put) -> None:
@@ -138,7 +154,7 @@ class MotorRecord:
         by, put.value = put.value, 0.0
         if self.record["SET"]:
             return
-        self._go(put, self.coordinates.dial(self.record["VAL"] + by))
+        self._go(self.coordinates.dial(self.record["VAL"] + by), put)
         self.record["LRLV"] = by
 
     def _tweak(self, put: Put, sign: int) -> None:
@@ -146,7 +162,7 @@ class MotorRecord:
         pressed, put.value = put.value, 0
         if pressed:
             user = self.record["VAL"] + sign * self.record["TWV"]
-            self._go(put, self.coordinates.dial(user))
+            self._go(self.coordinates.dial(user), put)
 
     def _jog(self, put: Put, sign: int) -> None:
         """JOGF and JOGR: 1 to start, 0 to stop."""
@@ -205,28 +221,29 @@ class MotorRecord:
             self.record["SPMG"] = put.value
             here = self.coordinates.raw_now(self.axis.mechanics.now())
             if not self._doing and self.record["RVAL"] != here:
-                self._go(None, self.record["DVAL"])
+                self._go(self.record["DVAL"])
         elif self._doing and self._doing != "elsewhere":
             self._brake("pause" if put.value == StopGo.PAUSE else "stop")
 
     # ---- moves
 
-    def _go(self, put: Put | None, dial: float) -> None:
+    def _go(self, dial: float, put: Put | None = None) -> bool:
         """Go to a dial position, unless limits or SPMG forbid it."""
         if self.coordinates.beyond(dial):
             # targets stay what they were, which is how a record refuses
             self.record.post(LVIO=1)
-            return
+            return False
         self.record.post(**self.coordinates.targets(dial))
         if self.record["SPMG"] < StopGo.MOVE:
             self.record.post(LVIO=0)
-            return
+            return False
         here = self.axis.position()
         end = self.axis.move(self.setup.legs(here, dial))
         self._start("move", end, self.coordinates.place(dial) - here)
         self._remember()
         if put is not None:
             self._wait(put)
+        return True
 
     def _start(self, doing: str, ends: float, way: float) -> None:
         """The axis was told to move."""
@@ -254,7 +271,7 @@ class MotorRecord:
     def _wait(self, put: Put) -> None:
         """A put is complete when the motor is at rest."""
         put.hold()
-        self._puts.append(put)
+        self._waiting.append(put.finish)
 
     def _moved_by_others(self) -> None:
         """The axis was told to move, but not by this record."""
@@ -290,9 +307,9 @@ class MotorRecord:
                 self.record.post(SPMG=StopGo.PAUSE, LSPG=StopGo.PAUSE)
             self.record["DMOV"] = 1
         self._remember()
-        waiting, self._puts = self._puts, []
-        for put in waiting:
-            put.finish()
+        waiting, self._waiting = self._waiting, []
+        for told in waiting:
+            told()
 
     # ---- what is shown
 
