@@ -14,6 +14,7 @@ import math
 import os
 from typing import Any, Generic, cast
 
+import numpy as np
 from bluesky.protocols import Reading
 from event_model import DataKey, Limits, LimitsRange
 from ophyd_async.core import (
@@ -38,6 +39,7 @@ from beamfly.ca.readings import readable
 from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
 from beamfly.devices.ca_channels import ChannelHold, hold_channel
 from beamfly.devices.ca_converters import Converter, Facts, make_converter
+from beamfly.devices.ca_lost import found_again
 from beamfly.devices.ca_subscription import CaSubscription
 from beamfly.errors import CADisconnected, CAError, CARefused, CATimeout
 
@@ -119,6 +121,13 @@ def metadata_of(value: Value, converter: Converter) -> SignalMetadata:
     return metadata
 
 
+def shown(value: Any) -> str:
+    """A value as messages have it."""
+    if isinstance(value, np.generic):
+        value = cast(Any, value).item()
+    return f"{value!r:.60}"
+
+
 class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatypeT]):
     """One PV, or one to read and one to write, as the value of a signal."""
 
@@ -188,6 +197,17 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
             hold = self._holds[pv] = hold_channel(pv)
         return hold.channel
 
+    async def _ask(self, pv: str, code: Dbr) -> Any:
+        """Read a PV; CADisconnected names it if it is not there any more."""
+        channel = self._channel(pv)
+        if not channel.connected:
+            await found_again(channel, "it was not read")
+        try:
+            return await channel.get(code, timeout=None)
+        except CADisconnected as error:
+            msg = f"{pv} was not read: {error}"
+            raise CADisconnected(msg, name=pv, status=error.status) from error
+
     async def put(self, value: SignalDatatypeT | None) -> None:
         """Write; None writes what the PV was when it connected.
 
@@ -210,13 +230,23 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         if channel.connected and not channel.access & Access.WRITE:
             msg = (
                 f"{self.write_pv} may not be written: the server at {channel.host} "
-                f"denies it; {value!r:.60} was not written"
+                f"denies it; {shown(value)} was not written"
             )
             raise CARefused(msg, name=self.write_pv, status=ECA_NOWTACCESS)
+        if not channel.connected:
+            await found_again(channel, f"{shown(value)} was not written")
         try:
             await channel.put(to_send, write_type, wait=wait, timeout=None)
         except CARefused as error:
             raise self._explained(error, value) from error
+        except CADisconnected as error:
+            msg = (
+                f"{self.write_pv} was lost while {shown(value)} was written, and it "
+                f"is not known what became of it: {error}"
+            )
+            raise CADisconnected(
+                msg, name=self.write_pv, status=error.status
+            ) from error
 
     def _explained(self, error: CAError, value: Any) -> Exception:
         """Why a put failed, if we know better than the server says."""
@@ -233,8 +263,8 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         converter = self.converter
         channel = self._channel(self.read_pv)
         family = Family.STS if converter.read_type is Dbr.STRING else Family.CTRL
-        value: Value = await channel.get(
-            promote(converter.read_type, family), timeout=None
+        value: Value = await self._ask(
+            self.read_pv, promote(converter.read_type, family)
         )
         return make_datakey(
             converter.datatype,
@@ -246,9 +276,8 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
     async def get_reading(self) -> Reading[SignalDatatypeT]:
         """Ask the server; the time stamp is that of the record."""
         converter = self.converter
-        channel = self._channel(self.read_pv)
         time_type = promote(converter.read_type, Family.TIME)
-        reading: CaReading = await channel.get(time_type, timeout=None)
+        reading: CaReading = await self._ask(self.read_pv, time_type)
         return make_reading(converter, *reading)
 
     async def get_value(self) -> SignalDatatypeT:
@@ -261,8 +290,7 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
 
     async def _get(self, pv: str) -> Any:
         converter = self.converter
-        value = await self._channel(pv).get(converter.read_type, timeout=None)
-        return converter.decode(value)
+        return converter.decode(await self._ask(pv, converter.read_type))
 
     def set_callback(self, callback: Callback[Reading[SignalDatatypeT]] | None) -> None:
         """Be told of the value now and of every change, in order, or no longer."""

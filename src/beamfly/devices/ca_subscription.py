@@ -3,7 +3,8 @@
 The listener is called right where the update is parsed, so there is no queue in which
 an update could be lost or grow old. When the connection breaks the listener gets the
 last value again as an invalid reading whose message says so, because a cached value
-that looks good would be believed.
+that looks good would be believed. A signal that is read meanwhile waits for a new one,
+see `ca_lost`.
 """
 
 import logging
@@ -17,6 +18,7 @@ from ophyd_async.core import Callback, SignalDatatypeT
 from beamfly.ca.asyncio_channel import Channel
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.dbr import Dbr
+from beamfly.devices.ca_lost import distrust
 
 log = logging.getLogger("ophyd_async")
 INVALID = -1
@@ -125,3 +127,4 @@ class CaSubscription(Generic[SignalDatatypeT]):
             self._callback(self._last)
         except Exception as error:
             self._failed(error)
+        distrust(self._callback, core.name)

@@ -15,6 +15,7 @@ record ends somewhere else, at a limit switch for example, fails.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +33,12 @@ from ophyd_async.epics.motor import MotorFlyableMovableLogic, MotorLimitsError
 from beamfly.devices.ca import ca_signal_r, ca_signal_rw
 from beamfly.devices.ca_transport import use_native_ca
 from beamfly.devices.record_fields import OnDemandFields, RecordConnector, record_of
-from beamfly.errors import BadValue
+from beamfly.errors import BadValue, CAError, CATimeout
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 3.0
+"""How long a motor that is to stop is waited for, if its IOC cannot be reached."""
 
 
 class Direction(StrictEnum):
@@ -85,12 +91,33 @@ class MotorLogic(MotorFlyableMovableLogic):
         )
         raise OutsideLimits(msg)
 
+    async def stop(self) -> None:
+        """Stop if it moves; one that cannot be reached is reported, and no more.
+
+        Whatever fails because its IOC is gone is told by what has failed, and would be
+        hidden by another error.
+        """
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await super().stop()
+        except (CAError, TimeoutError):
+            log.error(
+                "%s was not stopped, as %s cannot be reached: it may still be moving",
+                self.motor.name,
+                self.motor.record,
+            )
+
     async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
         """Move, and see to it that the record has done it."""
-        await super().move(new_position, timeout)
-        # gateways and imitations may complete a put before the motor has arrived
-        if not await self.motor_done_move.get_value():
-            await wait_for_value(self.motor_done_move, 1, timeout())
+        try:
+            await super().move(new_position, timeout)
+            # gateways and imitations may complete a put before the motor has arrived
+            if not await self.motor_done_move.get_value():
+                await wait_for_value(self.motor_done_move, 1, timeout())
+        except CAError:
+            raise
+        except TimeoutError as error:
+            raise await self._late(new_position) from error
         reason = await self._what_ended_it(new_position)
         if reason:
             here = await self.readback.get_value()
@@ -100,6 +127,20 @@ class MotorLogic(MotorFlyableMovableLogic):
                 f"{show(new_position)}: {reason} ended the move"
             )
             raise MoveEndedEarly(msg)
+
+    async def _late(self, target: float) -> CATimeout:
+        """Where the motor is when it should be elsewhere, as far as that is known."""
+        motor = self.motor
+        where = f"{motor.record} does not answer"
+        text = f"{motor.name} has not come to {target:g} in time"
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                show = await motor.shown()
+                where = f"it is at {show(await self.readback.get_value())}"
+                text = f"{await motor.title()} has not come to {show(target)} in time"
+        except (CAError, TimeoutError):
+            log.debug("%s cannot tell where it is", motor.record)
+        return CATimeout(f"{text}: {where}", name=f"{motor.record}.VAL")
 
     async def _what_ended_it(self, target: float) -> str:
         """The limit that kept the motor from its target, empty if it is there."""
