@@ -13,7 +13,7 @@ numpy = import_module("numpy")
 
 
 def settle(predicate) -> None:
-    end = time.time() + 5
+    end = time.time() + 20
     while not predicate() and time.time() < end:
         epics.poll()
 
@@ -37,11 +37,12 @@ for name, value in zip(NAMES, VALUES, strict=True):
     print(name, epics.caput(name, value, wait=True))
     # PyEpics may give an empty array for a waveform that was empty at connection
     settle(lambda n=name: numpy.size(epics.caget(n, use_monitor=False)) > 0)
-    print(epics.caget(name, use_monitor=False), epics.caget(name, as_string=True))
+    print(epics.caget(name, use_monitor=False))
+    print(epics.caget(name, as_string=True, use_monitor=False))
     for form in ("native", "time", "ctrl"):
         pv = epics.PV(name, form=form)
-        pv.wait_for_connection(5)
-        settle(lambda p=pv: p.get() is not None)
+        pv.wait_for_connection(20)
+        settle(lambda p=pv: p.get() is not None and numpy.size(p.get()) > 0)
         first = pv.get()
         print(form, type(first).__name__, getattr(first, "dtype", ""), first, repr(pv))
         data = pv.get_with_metadata(use_monitor=False)
@@ -85,7 +86,7 @@ print(ended, slow.put(2, wait=True, timeout=0.05), slow.put(3, wait=True))
 print(slow.put(1, use_complete=True), slow.put_complete)
 settle(lambda: slow.put_complete)
 print(slow.put_complete)
-print(epics.caget_many(["T:long", "T:none", "T:string"], connection_timeout=0.5))
+print(epics.caget_many(["T:long", "T:none", "T:string"], connection_timeout=1))
 print(epics.caput_many(["T:long", "T:ao"], [4, 2.5], wait="all"))
 device = epics.Device("T:", attrs=["ao", "long", "enum"])
 device.ao = 3.25

@@ -11,9 +11,11 @@ import pytest
 from ca.c_ioc import CIoc
 
 SCRIPT = Path(__file__).parent / "peer_script.py"
+TRIES = 3
 
 
-def output(ioc: CIoc, which: str) -> list[str]:
+def output(ioc: CIoc, which: str) -> tuple[int, list[str], str]:
+    """Exit status, printed lines, and what went to stderr."""
     result = subprocess.run(
         [sys.executable, str(SCRIPT), which],
         env={**os.environ, **ioc.environment},
@@ -24,17 +26,24 @@ def output(ioc: CIoc, which: str) -> list[str]:
         timeout=50,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
-    return result.stdout.splitlines()
+    return result.returncode, result.stdout.splitlines(), result.stderr
 
 
 @pytest.mark.peer
+@pytest.mark.timeout(200)
 def test_a_script_prints_what_it_prints_with_pyepics(c_ioc: CIoc) -> None:
-    theirs, ours = output(c_ioc, "pyepics"), output(c_ioc, "beamfly")
-    assert len(theirs) > 200
-    changes = [
-        line
-        for line in difflib.unified_diff(theirs, ours, "pyepics", "beamfly", n=0)
-        if not line.startswith("@@")
-    ]
-    assert not changes, "\n".join(changes)
+    status, ours, errors = output(c_ioc, "beamfly")
+    assert status == 0, errors
+    assert len(ours) > 200
+    changes: list[str] = []
+    for _ in range(TRIES):
+        # a peer that loses a race of its own, or crashes at its exit, is asked again
+        _, theirs, errors = output(c_ioc, "pyepics")
+        changes = [
+            line
+            for line in difflib.unified_diff(theirs, ours, "pyepics", "beamfly", n=0)
+            if not line.startswith("@@")
+        ]
+        if not changes:
+            return
+    pytest.fail("\n".join([*changes, errors]))

@@ -156,7 +156,7 @@ def test_characters() -> None:
     pv.put(b"bytes", wait=True)
     until(lambda: pv.char_value == "bytes")
     pv.put("y" * 300, wait=True)
-    assert pv.get(as_string=True, use_monitor=False) == "y" * 199
+    assert pv.get(as_string=True, use_monitor=False) == "y" * 200
 
 
 def test_texts() -> None:

@@ -58,10 +58,10 @@ def finalize_libca(maxtime: float = 10.0) -> None:
     """Disconnect everything and end the threads; the next use starts them again.
 
     Args:
-        maxtime: Not used; nothing is waited for but a callback that runs.
+        maxtime: Seconds to wait for a callback that runs; nothing else is waited for.
     """
     clear_cache()
-    close_context()
+    close_context(maxtime)
 
 
 def use_initial_context() -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
-from beamfly.epics.dispatch import Dispatcher
+from beamfly.epics.dispatch import CLOSE_SECONDS, Dispatcher
 from beamfly.epics.exceptions import ChannelAccessException
 from beamfly.epics.link import Link, LinkOwner
 from beamfly.epics.questions import Waiter
@@ -62,12 +62,19 @@ class Context:
         self._numbers = 0
         self._config = config
         self._failed: BaseException | None = None
+        self._abandoned = False
         self._ready = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="beamfly-epics-client", daemon=True
         )
         self._thread.start()
-        self._ready.wait()
+        try:
+            self._ready.wait()
+        except BaseException:
+            # Ctrl-C: nobody will know of this context
+            self._abandoned = True
+            self._stop_soon()
+            raise
         if self._failed is not None:
             raise self._failed
 
@@ -92,7 +99,8 @@ class Context:
         self._stop = asyncio.Event()
         async with Client(self._config) as self.client:
             self._ready.set()
-            await self._stop.wait()
+            if not self._abandoned:
+                await self._stop.wait()
 
     # ---- the loop's thread
 
@@ -110,14 +118,18 @@ class Context:
         self._calls.append(call)
         if self._drain_due:
             return
-        self._drain_due = True
         try:
+            self._drain_due = True
             self.loop.call_soon_threadsafe(self._drain)
         except RuntimeError:
             # those who have queued something meanwhile wait for it, too
             self._drain()
             msg = "the Channel Access context is closed; nothing was sent"
             raise CADisconnected(msg, status=192) from None
+        except BaseException:
+            # Ctrl-C at this very place: others have to ask again
+            self._drain_due = False
+            raise
 
     def _drain(self) -> None:
         self._drain_due = False
@@ -181,14 +193,22 @@ class Context:
 
     # ---- end
 
-    def close(self) -> None:
-        """Close every channel and end both threads; closing again does nothing."""
-        self.dispatcher.close()
+    def _stop_soon(self) -> None:
+        """Have the client's thread end, if it has begun."""
+        with contextlib.suppress(RuntimeError, AttributeError):
+            self.loop.call_soon_threadsafe(self._stop.set)
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Close every channel and end both threads; closing again does nothing.
+
+        Args:
+            seconds: How long to wait for a callback that runs.
+        """
+        self.dispatcher.close(seconds)
         if self.process != os.getpid():
             self.closed = True
             return
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._stop.set)
+        self._stop_soon()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -224,12 +244,16 @@ def running_context() -> Context | None:
     return _current.context
 
 
-def close_context() -> None:
-    """End the context in use, if any; all PVs are disconnected."""
+def close_context(seconds: float = CLOSE_SECONDS) -> None:
+    """End the context in use, if any; all PVs are disconnected.
+
+    Args:
+        seconds: How long to wait for a callback that runs.
+    """
     with _current.lock:
         context, _current.context = _current.context, None
     if context is not None:
-        context.close()
+        context.close(seconds)
 
 
 @contextlib.contextmanager

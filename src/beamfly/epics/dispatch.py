@@ -2,12 +2,14 @@
 
 A `Lane` belongs to one PV. What is posted runs one after the other, in the order in
 which it came, across all PVs. A callback may get and put, wait, and take its time: what
-arrives meanwhile waits. When too many updates of a PV wait, the newest one that waits
-is replaced by the one that comes (as an IOC does), which is counted and logged.
+arrives meanwhile waits, but nobody's gets and puts do. When too many updates of a PV
+wait, the newest one that waits is replaced by the one that comes (as an IOC does),
+which is counted and logged.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -17,6 +19,10 @@ MOST_UPDATES = 1000
 """Updates of one PV that may wait for its callbacks."""
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of the values of one PV that may wait for its callbacks."""
+PATIENCE_SECONDS = 0.25
+"""A callback that runs for longer is waited for by nobody."""
+CLOSE_SECONDS = 10.0
+"""For the callback that runs when everything ends."""
 
 
 def guarded(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
@@ -106,6 +112,8 @@ class Dispatcher:
         self._queue: SimpleQueue[Entry | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._began: float | None = None
+        """When the callback that runs now began, as time.monotonic()."""
 
     @property
     def is_current(self) -> bool:
@@ -128,14 +136,33 @@ class Dispatcher:
         """Run something that belongs to no PV."""
         self.put(Entry(function, None))
 
-    def close(self) -> None:
-        """Stop after the callback that runs now, if any; what waits is dropped."""
+    def wait_for(self, event: threading.Event, seconds: float) -> None:
+        """Wait for what a callback sets, unless another one takes its time.
+
+        Args:
+            event: Set by the callback.
+            seconds: How long to wait at most.
+        """
+        end = time.monotonic() + seconds
+        while not event.wait(min(PATIENCE_SECONDS, max(0.0, end - time.monotonic()))):
+            now, began = time.monotonic(), self._began
+            if now >= end or (began is not None and now - began > PATIENCE_SECONDS):
+                return
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Stop after the callback that runs now, if any; what waits is dropped.
+
+        Args:
+            seconds: How long to wait for it; then it is left to itself.
+        """
         with self.lock:
             self._closed = True
             thread = self._thread
         self._queue.put(None)
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(max(0.0, seconds))
+            if thread.is_alive():
+                log.warning("a callback still runs after %s s; it is left", seconds)
 
     def _start(self) -> None:
         with self.lock:
@@ -152,10 +179,12 @@ class Dispatcher:
                 return
             with self.lock:
                 entry.taken = True
+            self._began = time.monotonic()
             try:
                 entry.call()
             except Exception:
                 log.exception("a callback raised; the others go on")
             finally:
+                self._began = None
                 if entry.lane is not None:
                     entry.lane.finished += 1

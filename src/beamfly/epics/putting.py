@@ -13,8 +13,9 @@ def elements(
 ) -> tuple[int, int, bytes | memoryview]:
     """Elements to send.
 
-    Text goes to characters as UTF-8 with a NUL, and to numbers as Python reads them
-    (`0x1f` too). What is longer than the PV is cut; an empty sequence clears it.
+    Text goes to characters as UTF-8, with a NUL where there is room for one, and to
+    numbers as Python reads them (`0x1f` too). What is longer than the PV is cut; an
+    empty sequence clears it.
 
     Args:
         name: Of the PV, for errors.
@@ -54,7 +55,7 @@ def _from_text(name: str, native: int, nelm: int, value: str | bytes) -> Any:
     """Characters, or the number that the text says."""
     if native == dbr.CHAR and nelm > 1:
         raw = value.encode() if isinstance(value, str) else value
-        return [*raw[: nelm - 1], 0]
+        return [*raw, 0]
     text = value if isinstance(value, str) else value.decode(errors="replace")
     try:
         if dbr.is_float(native):

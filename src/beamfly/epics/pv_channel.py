@@ -248,7 +248,10 @@ class PVChannel:
     # ---- in any thread
 
     def _wait(self, timeout: float) -> bool:
-        """Whether it is connected, and connection callbacks are over, in time."""
+        """Whether it is connected in time; its connection callbacks have been called.
+
+        They are not waited for while a callback takes longer than others.
+        """
         end = time.monotonic() + timeout
         if not self.connected:
             waiter = threading.Event()
@@ -260,8 +263,9 @@ class PVChannel:
                 self._waiters.remove(waiter)
         told = self._told
         if told is not None and self.connected and not told.is_set():
-            if not self.context.dispatcher.is_current and not self.context.in_thread:
-                told.wait(max(0.0, end - time.monotonic()))
+            dispatcher = self.context.dispatcher
+            if not dispatcher.is_current and not self.context.in_thread:
+                dispatcher.wait_for(told, end - time.monotonic())
         return self.connected
 
     # ---- in the dispatcher's thread
