@@ -18,7 +18,7 @@ from beamfly.catalog.clock import row_times
 from beamfly.catalog.datafiles import DataFinder, path_of
 from beamfly.catalog.file_columns import HDF5, layout
 from beamfly.catalog.segments import Resource
-from beamfly.errors import BeamflyError, HdfError
+from beamfly.errors import BeamflyError, CatalogError, HdfError
 from beamfly.hdf.layout import Run
 from beamfly.hdf.reading import DatasetReader
 from beamfly.live.announced import FlownStream, pieces
@@ -68,10 +68,16 @@ class _Files:
         if path is None:
             raise HdfError(f"{resource.uri} is no file of this machine")
         if not path.exists():
-            path = self._finder.find(resource.uri, None, path)
+            path = self._elsewhere(resource, path)
         if path not in self._open:
             self._open[path] = self._stack.enter_context(DatasetReader(path))
         return self._open[path]
+
+    def _elsewhere(self, resource: Resource, path: Path) -> Path:
+        try:
+            return self._finder.find(resource.uri, None, path)
+        except CatalogError:
+            raise HdfError(f"cannot read {path} here: there is no such file") from None
 
 
 class RowReader:

@@ -161,7 +161,7 @@ class StreamWatch:
     def _give_up(self, error: BeamflyError) -> None:
         self._given_up = True
         self._events.clear()
-        self._say(f"{error}: showing counts only")
+        self._say(f"{error}; showing counts only")
 
     def _measure(self, block: Block, arrived: float) -> None:
         for name, stats in self.stats.items():
