@@ -1,4 +1,4 @@
-"""`beamfly demo` and `beamfly sim`, as a user calls them."""
+"""`beamfly demo`, as a user calls it."""
 
 import subprocess
 import sys
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from beamfly.cli import main
 from beamfly.demo import run_demo
 from beamfly.demo.recorded import ROWS, check_recorded, expected_columns
 from beamfly.errors import CaptureError
@@ -49,16 +47,3 @@ def test_a_value_that_differs_from_the_recording_is_noticed() -> None:
         check_recorded(columns)
     with pytest.raises(CaptureError, match="not among"):
         check_recorded({"x": np.zeros(3)})
-
-
-def test_sim_serves_and_stops() -> None:
-    arguments = "sim --control-port 0 --data-port 0 --sweep 2 --seconds 0.2".split()
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    assert "PandA on 127.0.0.1" in result.output
-
-
-def test_sim_on_a_port_that_there_is_not() -> None:
-    result = CliRunner().invoke(main, ["sim", "--control-port", "80000"])
-    assert result.exit_code == 2
-    assert "0<=x<=65535" in result.output

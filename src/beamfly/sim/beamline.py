@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bluesky.plan_stubs as bps
 from bluesky.utils import (
@@ -31,6 +31,9 @@ from beamfly.sim.axis import SimulatedAxis, StageFlyer
 from beamfly.sim.ioc import BeamlineIOC
 from beamfly.sim.stage import COUNTS_PER_MM, SampleStage
 
+if TYPE_CHECKING:
+    from beamfly.sim.scans import SimulatedScanServer
+
 DEADTIME = 5e-6
 """Seconds between two gates; whole microseconds of it and of the frame survive float
 errors, which ophyd-async rounds down."""
@@ -45,6 +48,8 @@ class SimulatedBeamline:
         ioc_port: Of an IOC, 0 for any that is free; None: there is no IOC.
         motors: Motors that the IOC has besides x and y of the stage.
         prefix: What the names of the IOC's PVs begin with.
+        scan_port: Of a scan server that uses the IOC's PVs, 0 for any that is free;
+            None: there is no scan server.
     """
 
     panda: SimulatedPandA
@@ -58,10 +63,13 @@ class SimulatedBeamline:
         ioc_port: int | None = None,
         motors: int = 8,
         prefix: str = "BL:",
+        scan_port: int | None = None,
     ) -> None:
         self.stage = SampleStage()
         self._ports = {"control_port": control_port, "data_port": data_port}
         self._stack = ExitStack()
+        self._scan_port = scan_port
+        self._scans: SimulatedScanServer | None = None
         self._ioc: BeamlineIOC | None = None
         if ioc_port is not None:
             self._ioc = BeamlineIOC(
@@ -75,6 +83,13 @@ class SimulatedBeamline:
             raise RuntimeError("this beamline was made without an IOC (ioc_port)")
         return self._ioc
 
+    @property
+    def scan_server(self) -> "SimulatedScanServer":
+        """The scan server; RuntimeError without one."""
+        if self._scans is None:
+            raise RuntimeError("this beamline has no scan server (scan_port)")
+        return self._scans
+
     def __enter__(self) -> "SimulatedBeamline":
         """Start all parts."""
         try:
@@ -83,6 +98,8 @@ class SimulatedBeamline:
             self.stage.attach(self.panda)
             if self._ioc is not None:
                 self._stack.enter_context(self._ioc)
+            if self._scan_port is not None:
+                self._scans = self._serve_scans(self._scan_port)
         except BaseException:
             self._stack.close()
             raise
@@ -96,6 +113,18 @@ class SimulatedBeamline:
     ) -> None:
         """Stop all parts."""
         self._stack.close()
+
+    def _serve_scans(self, port: int) -> "SimulatedScanServer":
+        # imported here, as it imports a web server
+        from beamfly.sim.scans import SimulatedScanServer
+
+        ioc = self._ioc
+        scans = SimulatedScanServer(
+            None if ioc is None else ioc.port,
+            port,
+            [] if ioc is None else ioc.speeds().items(),
+        )
+        return self._stack.enter_context(scans)
 
     def devices(self, path_provider: PathProvider | Path | str) -> "BeamlineDevices":
         """Devices for this beamline, not connected yet.

@@ -72,6 +72,17 @@ class BeamlineIOC(SimulatedIOC):
         }
         super().__init__(parts, prefix=prefix, port=port, clock=stage.now)
 
+    def speeds(self) -> dict[str, float]:
+        """Name of each motor record -> units per second."""
+        motors = {
+            **self.motors,
+            **{f"slits:{name}": blade for name, blade in self.slits.blades.items()},
+        }
+        return {
+            f"{self.prefix}{name}": motor.settings.velocity
+            for name, motor in motors.items()
+        }
+
 
 def counters(stage: "SampleStage") -> dict[int, tuple[str, Counter]]:
     """What the channels of the scaler are on."""

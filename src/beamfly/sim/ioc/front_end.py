@@ -41,7 +41,11 @@ class RingCurrent:
         self.pvs = {
             ":current": current,
             ":lifetime": PV(
-                stage.beam.ring.lifetime, units="h", precision=2, on_put=self._live
+                stage.beam.ring.lifetime,
+                units="h",
+                precision=2,
+                description="to 1/e",
+                on_put=self._live,
             ),
             ":top": PV(
                 FULL_CURRENT,
@@ -51,8 +55,18 @@ class RingCurrent:
                 drvh=1.5 * FULL_CURRENT,
                 drvl=0.0,
             ),
-            ":drop": PV(0, states=("Idle", "Drop"), on_put=self._drop),
-            ":fill": PV(0, states=("Idle", "Fill"), on_put=self._fill),
+            ":drop": PV(
+                0,
+                states=("Idle", "Drop"),
+                description="lose the beam",
+                on_put=self._drop,
+            ),
+            ":fill": PV(
+                0,
+                states=("Idle", "Fill"),
+                description="have beam again",
+                on_put=self._fill,
+            ),
         }
         self._current = current
         self._due = 0.0
@@ -112,7 +126,9 @@ class BeamShutter:
         self._stage = stage
         self.wake: Callable[[], object] = lambda: None
         states = ("Closed", "Open")
-        self._status = PV(1, states=states, writable=False, record="bi")
+        self._status = PV(
+            1, states=states, description="what it is", writable=False, record="bi"
+        )
         self.pvs = {
             "": PV(1, states=states, on_put=self._move, description="photon shutter"),
             ":status": self._status,

@@ -9,9 +9,11 @@ Every part belongs to the thread of the server: call into one with `ioc.call`.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from beamfly.ca import Config, serve_in_thread
+from beamfly.ca import Config, RecordGroup, serve_in_thread
+from beamfly.ca.dbr import Dbr
 from beamfly.ca.server_thread import ThreadedServer
 from beamfly.errors import CAError
 
@@ -40,6 +42,18 @@ class Part(Protocol):
     def next_wakeup(self) -> float:
         """When `advance` should be called at the latest; inf for no need."""
         ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record or PV of a catalogue."""
+
+    name: str
+    """As clients use it."""
+    kind: str
+    """Record type."""
+    text: str
+    """What it is, with its units or states."""
 
 
 class SimulatedIOC:
@@ -71,6 +85,20 @@ class SimulatedIOC:
     def names(self) -> list[str]:
         """Names of all records and PVs, without fields."""
         return [*self._pvs()]
+
+    def catalogue(self) -> list["Row"]:
+        """What is served, for people to read."""
+        rows: list[Row] = []
+        for name, item in self._pvs().items():
+            pv = item.main if isinstance(item, RecordGroup) else item
+            shown = pv.properties
+            text = shown.description
+            if pv.type is Dbr.ENUM and not isinstance(item, RecordGroup):
+                text = f"{text} ({', '.join(shown.states)})"
+            elif shown.units:
+                text = f"{text} [{shown.units}]"
+            rows.append(Row(name, pv.record_type, text.strip()))
+        return rows
 
     def _pvs(self) -> dict[str, Any]:
         return {

@@ -28,14 +28,26 @@ class Gap:
 
     def __init__(self, low: MotorRecord, high: MotorRecord, letter: str) -> None:
         self.low, self.high = low, high
-        size, center = self._shape("VAL")
+        first = dict(zip(("size", "center"), self._shape("VAL"), strict=True))
+        way = {"H": "horizontal", "V": "vertical"}[letter]
         self._shown = {
-            "size": PV(size, writable=False, **_SHOWN),
-            "center": PV(center, writable=False, **_SHOWN),
+            name: PV(
+                value,
+                writable=False,
+                record="ai",
+                description=f"{way} {name}, as it is",
+                **_SHOWN,
+            )
+            for name, value in first.items()
         }
         self._wanted = {
-            "size": PV(size, on_put=partial(self._move, "size"), **_SHOWN),
-            "center": PV(center, on_put=partial(self._move, "center"), **_SHOWN),
+            name: PV(
+                value,
+                on_put=partial(self._move, name),
+                description=f"{way} {name}",
+                **_SHOWN,
+            )
+            for name, value in first.items()
         }
         self._last = (low.record["VAL"], high.record["VAL"])
         self.pvs = {

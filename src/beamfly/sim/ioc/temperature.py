@@ -31,8 +31,16 @@ class TemperatureController:
         self._ramp = self._sample = ROOM
         self._then: float | None = None
         shown: dict[str, Any] = {"units": "degC", "precision": 2}
-        self._setpoint = PV(ROOM, drvh=500.0, drvl=-190.0, **shown)
-        self._rate = PV(5.0, units="K/s", precision=2, on_put=self._positive)
+        self._setpoint = PV(
+            ROOM, drvh=500.0, drvl=-190.0, description="wanted temperature", **shown
+        )
+        self._rate = PV(
+            5.0,
+            units="K/s",
+            precision=2,
+            description="speed of the ramp",
+            on_put=self._positive,
+        )
         self._readback = PV(
             ROOM,
             description="sample temperature",
@@ -44,8 +52,20 @@ class TemperatureController:
             hihi=450.0,
             **shown,
         )
-        self._reached = PV(1, states=("No", "Yes"), writable=False, record="bi")
-        self._spread = PV(0.02, units="K", precision=3, on_put=self._not_negative)
+        self._reached = PV(
+            1,
+            states=("No", "Yes"),
+            description="at the setpoint",
+            writable=False,
+            record="bi",
+        )
+        self._spread = PV(
+            0.02,
+            units="K",
+            precision=3,
+            description="of the reading",
+            on_put=self._not_negative,
+        )
         self.pvs = {
             ":setpoint": self._setpoint,
             ":readback": self._readback,
