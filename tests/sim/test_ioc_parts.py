@@ -97,8 +97,8 @@ async def test_a_closed_shutter_takes_the_beam_away(pvs: Pvs) -> None:
 
 async def test_slits_move_both_blades_and_cut_the_beam(pvs: Pvs) -> None:
     full, _ = await pvs.count(0.02)
-    await pvs.put("slits:left.VELO", 50.0)
-    await pvs.put("slits:right.VELO", 50.0)
+    await pvs.put("slits:left.VELO", 10.0)
+    await pvs.put("slits:right.VELO", 10.0)
     await pvs.put("slits:Hsize", 0.4)
     assert await pvs.get("slits:Hsize_RBV") == 0.4
     assert await pvs.get("slits:left.RBV") == -0.2

@@ -150,7 +150,14 @@ class StageFlyer(FlyableLogic[Spec[Any], Trajectory]):
         """Wait for the end of the trajectory."""
         while (left := self._end - self.mechanics.now()) > 0:
             await asyncio.sleep(left)
+        await self._settle()
 
     async def stop(self) -> None:
         """Stop all axes where they are."""
         await asyncio.to_thread(self.mechanics.halt)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Have setpoints say where the flight ended: distances count from there."""
+        for axis in self.axes:
+            await axis.setpoint.set(await axis.readback.get_value())

@@ -102,6 +102,7 @@ def stage_motor(stage: "SampleStage", name: str) -> MotorRecord:
     settings = MotorSettings(
         description=f"sample, {way}",
         velocity=drive.default_velocity,
+        fastest=5 * drive.default_velocity,
         acceleration_time=drive.default_velocity / drive.default_acceleration,
     )
     return MotorRecord(Axis(stage, drive, (-110.0, 110.0)), settings)
@@ -115,6 +116,7 @@ def spare_motor(stage: "SampleStage", number: int) -> MotorRecord:
         description=f"motor {number}",
         units=units,
         velocity=20.0 if turns else 5.0,
+        fastest=100.0 if turns else 25.0,
         acceleration_time=0.2,
         limits=(-180.0, 180.0) if turns else (-50.0, 50.0),
     )

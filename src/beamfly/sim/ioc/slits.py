@@ -123,6 +123,7 @@ class Slits:
                 MotorSettings(
                     description=f"slits, {name}",
                     velocity=2.0,
+                    fastest=10.0,
                     acceleration_time=0.1,
                     limits=(-10.0, 10.0),
                 ),
