@@ -11,6 +11,7 @@ import pytest
 import beamfly.epics as epics
 from beamfly.ca.server_thread import ThreadedServer
 from beamfly.epics import ca, dbr, utils
+from beamfly.epics.__main__ import main as run_script
 from beamfly.epics.compat import epicsPV
 from beamfly.epics.exceptions import CASeverityException, ChannelAccessException
 from beamfly.epics.stand_in import stand_in
@@ -213,25 +214,36 @@ from epics.compat import epicsPV
 def test_a_script_runs_as_it_is(server: ThreadedServer, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "beamfly.epics", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-            cwd=tmp_path,
-        )
-
-    result = run(str(script), "a", "-b")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "beamfly.epics", str(script), "a", "-b"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "['a', '-b'] __main__ 3.5.10 1.5"
     assert lines[1].startswith("beamfly.epics has no wx widgets; ")
     assert lines[2].startswith("beamfly.epics has no Qt widgets; ")
-    assert run().stderr.startswith("usage: python -m beamfly.epics script.py")
-    assert "none.py is no file; nothing was run" in run("none.py").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage: python -m beamfly.epics script.py"),
+        (["-h"], "usage: "),
+        (["none.py"], "none.py is no file; nothing was run"),
+    ],
+)
+def test_a_script_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["beamfly.epics", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        run_script()
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.peer

@@ -4,7 +4,6 @@ import multiprocessing
 from typing import Any
 
 import beamfly.epics as epics
-from beamfly.ca.server_thread import ThreadedServer
 
 
 def read(name: str) -> Any:
@@ -15,8 +14,8 @@ def told(queue: Any) -> None:
     queue.put(epics.caget("T:long"))
 
 
-def test_a_process_and_a_pool(server: ThreadedServer) -> None:
-    assert epics.caget("T:ao") == 1.5
+def test_a_process_and_a_pool(served: str) -> None:
+    assert epics.caput_many(["T:ao", "T:long"], [1.5, 7], wait="all") == [1, 1]
     queue: Any = multiprocessing.SimpleQueue()
     process = epics.CAProcess(target=told, args=(queue,))
     process.start()
