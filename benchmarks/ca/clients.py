@@ -1,98 +1,25 @@
 """One client and one line per process: prints wall and CPU µs per operation as JSON.
 
 `python -m benchmarks.ca.clients <client> <line>` with EPICS_CA_* set; see `compare`.
-Every client offers the same operations; `LINES` says how often a line repeats which.
+Every client offers the operations of `operations.Blocking`; `LINES` says how often a
+line repeats which. Lines with monitors need the server of `replay`, whose control port
+stands in REPLAY_PORT.
 """
 
-import asyncio
+import contextlib
 import json
 import os
-import resource
+import socket
+import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-N = 1000
-NAMES = [f"B:{n}" for n in range(N)]
-
-
-class Clock:
-    """Wall and CPU seconds of a stretch of code, of the whole process."""
-
-    def __enter__(self) -> "Clock":
-        self._cpu, self._wall = self._used(), time.perf_counter()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.wall = time.perf_counter() - self._wall
-        self.cpu = self._used() - self._cpu
-
-    @staticmethod
-    def _used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return usage.ru_utime + usage.ru_stime
-
-
-class Blocking:
-    """What a line needs; subclasses fill it in."""
-
-    channels: Any
-    array_channel: Any
-    updates = 0
-
-    def start(self) -> None:
-        pass
-
-    def run(self, operation: Callable[..., Any], times: int) -> None:
-        for n in range(times):
-            operation(n)
-
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def read_line(self) -> None:
-        sys.stdin.readline()
-
-    def flush(self) -> None:
-        """After puts without waiting: all have arrived."""
-        self.get(0)
-
-    def get(self, n: int) -> Any:
-        raise NotImplementedError
-
-    def count(self, *arguments: Any, **keywords: Any) -> None:
-        self.updates += 1
-
-
-class Coroutines(Blocking):
-    """Operations are coroutines of one event loop."""
-
-    def start(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.do(self.begin())
-
-    def do(self, work: Any) -> Any:
-        return self.loop.run_until_complete(work)
-
-    async def begin(self) -> None:
-        pass
-
-    def run(self, operation: Callable[..., Any], times: int) -> None:
-        async def main() -> None:
-            for n in range(times):
-                await operation(n)
-
-        self.do(main())
-
-    def wait(self, seconds: float) -> None:
-        self.do(asyncio.sleep(seconds))
-
-    def read_line(self) -> None:
-        self.do(asyncio.to_thread(sys.stdin.readline))
-
-    def flush(self) -> None:
-        self.do(self.get(0))
+import psutil
+from benchmarks.ca.operations import NAMES, Blocking, Clock, Coroutines, N
+from benchmarks.ca.peers import PEERS, Aioca
 
 
 class OwnAsyncio(Coroutines):
@@ -128,15 +55,19 @@ class OwnAsyncio(Coroutines):
     def put_array(self, array: Any) -> Any:
         return self.array_channel.put(array, wait=True, timeout=20)
 
-    def monitor(self) -> None:
-        updates = [0]
-
-        def callback(value: Any, time_ns: int, severity: int, status: int) -> None:
-            updates[0] += 1
-
-        for channel in self.channels:
+    def monitor(self, names: list[str], callback: Callable[..., object]) -> None:
+        for channel in self.do(self.client.connect_many(names, timeout=30)):
             channel.monitor(callback)
-        type(self).updates = property(lambda self: updates[0])
+
+
+class OwnUvloop(OwnAsyncio):
+    """The same on uvloop, where that is installed."""
+
+    def start(self) -> None:
+        import uvloop
+
+        self.loop = uvloop.new_event_loop()
+        self.do(self.begin())
 
 
 class OwnBlocking(Blocking):
@@ -150,6 +81,10 @@ class OwnBlocking(Blocking):
 
     def array(self, name: str) -> None:
         self.array_channel = self.client.connect(name)
+
+    def wait(self, seconds: float) -> None:
+        # callbacks come while somebody waits
+        self.client.run(seconds)
 
     def get(self, n: int) -> Any:
         return self.channels[0].get()
@@ -174,179 +109,55 @@ class OwnBlocking(Blocking):
     def put_array(self, array: Any) -> Any:
         return self.array_channel.put(array, wait=True, timeout=20)
 
-
-class Aioca(Coroutines):
-    async def begin(self) -> None:
-        import aioca
-
-        self.module: Any = aioca
-
-    def connect(self, names: list[str]) -> None:
-        self.channels = names
-        self.do(self.module.connect(names, timeout=30))
-
-    def array(self, name: str) -> None:
-        self.array_channel = name
-
-    async def get(self, n: int) -> Any:
-        return await self.module.caget(NAMES[0])
-
-    async def get_many(self, n: int) -> Any:
-        return await self.module.caget(NAMES)
-
-    async def put_wait(self, n: int) -> None:
-        await self.module.caput(NAMES[0], n, wait=True)
-
-    async def put_wait_many(self, n: int) -> None:
-        await self.module.caput(NAMES, list(range(N)), wait=True)
-
-    async def put(self, n: int) -> None:
-        await self.module.caput(NAMES[0], n)
-
-    async def array_get(self, n: int) -> Any:
-        return await self.module.caget(self.array_channel, timeout=20)
-
-    def put_array(self, array: Any) -> Any:
-        return self.module.caput(self.array_channel, array, wait=True, timeout=20)
-
-    def monitor(self) -> None:
-        async def subscribe() -> None:
-            self.module.camonitor(NAMES, self.count, format=1, all_updates=True)
-
-        self.do(subscribe())
+    def monitor(self, names: list[str], callback: Callable[..., object]) -> None:
+        for channel in self.client.connect_many(names, timeout=30):
+            channel.monitor(callback)
 
 
 class OwnCaget(Aioca):
+    """The coroutines whose names, arguments and values are those of aioca."""
+
     async def begin(self) -> None:
         from beamfly import ca
 
         # names are imported when they are first used
         assert ca.caget and ca.caput and ca.camonitor
-
         self.module = ca
 
 
-class PyEpics(Blocking):
-    def start(self) -> None:
-        import epics
-
-        self.ca = epics.ca
-
-    def connect(self, names: list[str]) -> None:
-        self.channels = [self.ca.create_channel(name) for name in names]
-        for channel in self.channels:
-            self.ca.connect_channel(channel, timeout=20)
-
-    def array(self, name: str) -> None:
-        self.array_channel = self.ca.create_channel(name, connect=True)
-
-    def get(self, n: int) -> Any:
-        return self.ca.get(self.channels[0])
-
-    def get_many(self, n: int) -> Any:
-        for channel in self.channels:
-            self.ca.get(channel, wait=False)
-        self.ca.poll()
-        return [self.ca.get_complete(channel) for channel in self.channels]
-
-    def put_wait(self, n: int) -> None:
-        self.ca.put(self.channels[0], n, wait=True)
-
-    def put_wait_many(self, n: int) -> None:
-        for number, channel in enumerate(self.channels):
-            self.ca.put(channel, number, wait=True)
-
-    def put(self, n: int) -> None:
-        self.ca.put(self.channels[0], n)
-
-    def array_get(self, n: int) -> Any:
-        return self.ca.get(self.array_channel, timeout=20)
-
-    def put_array(self, array: Any) -> Any:
-        return self.ca.put(self.array_channel, array, wait=True, timeout=20)
-
-    def monitor(self) -> None:
-        self.kept = [
-            self.ca.create_subscription(channel, use_time=True, callback=self.count)
-            for channel in self.channels
-        ]
-        self.ca.poll()
-
-
-class Caproto(Blocking):
-    def start(self) -> None:
-        from caproto.threading.client import Batch, Context
-
-        self.context, self.batch = Context(), Batch
-
-    def connect(self, names: list[str]) -> None:
-        self.channels = self.context.get_pvs(*names, timeout=30)
-        for pv in self.channels:
-            pv.wait_for_connection(timeout=30)
-
-    def array(self, name: str) -> None:
-        self.connect([name])
-        self.array_channel = self.channels[0]
-
-    def get(self, n: int) -> Any:
-        return self.channels[0].read()
-
-    def get_many(self, n: int) -> Any:
-        self._together(lambda batch, k, pv: batch.read(pv, self.count))
-
-    def put_wait(self, n: int) -> None:
-        self.channels[0].write([n], wait=True)
-
-    def put_wait_many(self, n: int) -> None:
-        self._together(lambda batch, k, pv: batch.write(pv, [k], self.count))
-
-    def put(self, n: int) -> None:
-        self.channels[0].write([n], wait=False)
-
-    def array_get(self, n: int) -> Any:
-        return self.array_channel.read(timeout=20)
-
-    def put_array(self, array: Any) -> Any:
-        return self.array_channel.write(array, timeout=20)
-
-    def monitor(self) -> None:
-        for pv in self.channels:
-            pv.subscribe(data_type="time").add_callback(self.count)
-
-    def _together(self, add: Callable[[Any, int, Any], None]) -> None:
-        self.updates = 0
-        with self.batch() as batch:
-            for number, pv in enumerate(self.channels):
-                add(batch, number, pv)
-        while self.updates < N:
-            time.sleep(0.0005)
-
-
-CLIENTS: dict[str, type[Any]] = {
+OURS: dict[str, type[Any]] = {
     "own asyncio": OwnAsyncio,
+    "own uvloop": OwnUvloop,
     "own blocking": OwnBlocking,
     "own caget": OwnCaget,
-    "aioca": Aioca,
-    "pyepics": PyEpics,
-    "caproto": Caproto,
 }
 LINES = {
     **{"get": (2000, 1), "get_many": (10, N), "put_wait": (1000, 1)},
     **{"put_wait_many": (2, N), "put": (3000, 1)},
 }
 """Line -> repetitions, and operations of each."""
+UPDATES = {"own": 2_000_000, "caproto": 20_000}
+"""First word of a client -> updates at saturation; PEER_UPDATES for the rest."""
+PEER_UPDATES = 200_000
 
 
-def connect_line(client: Any, line: str) -> tuple[Clock, int]:
+def connect_line(client: Any, line: str) -> list[float]:
     names = [f"B:{n}" for n in range(int(line.split("_")[-1]))]
     with Clock() as clock:
         client.connect(names)
-    return clock, len(names)
+    return each(clock, len(names))
 
 
-def array_line(client: Any, line: str) -> tuple[Clock, int]:
+def each(clock: Clock, operations: int) -> list[float]:
+    """Wall and CPU µs of one of so many operations."""
+    return [1e6 * clock.wall / operations, 1e6 * clock.cpu / operations]
+
+
+def array_line(client: Any, line: str) -> list[float]:
     import numpy as np
 
+    if "monitor" in line:
+        return replay_line(client, line)
     size = int(float(line.split("_")[-1]))
     client.array(f"B:W{size}")
     array = np.arange(float(size))
@@ -360,11 +171,11 @@ def array_line(client: Any, line: str) -> tuple[Clock, int]:
     times = max(6, min(300, 5_000_000 // size))
     with Clock() as clock:
         client.run(operation, times)
-    return clock, times
+    return each(clock, times)
 
 
-def scalar_line(client: Any, line: str) -> tuple[Clock, int]:
-    times, each = LINES[line]
+def scalar_line(client: Any, line: str) -> list[float]:
+    times, at_once = LINES[line]
     client.connect(NAMES)
     operation = getattr(client, line)
     client.run(operation, 1)
@@ -372,30 +183,102 @@ def scalar_line(client: Any, line: str) -> tuple[Clock, int]:
         client.run(operation, times)
         if line == "put":
             client.flush()
-    return clock, times * each
+    return each(clock, times * at_once)
 
 
-def monitor_line(client: Any, line: str) -> tuple[Clock, int]:
-    client.connect(NAMES)
-    client.monitor()
-    client.wait(2.0)
-    before = client.updates
-    print("ready", flush=True)
-    with Clock() as clock:
-        client.read_line()
-        client.wait(0.3)
-    return clock, client.updates - before
+def replay_line(client: Any, line: str) -> list[float]:
+    """Updates at saturation, at a rate (`rate_200000`), or of an array."""
+    kind, _, what = line.rpartition("_")
+    rate = 0
+    if "monitor" in kind:
+        size = int(float(what))
+        names, count = [f"A:{size}"], 100_000_000 // size
+    else:
+        names = [f"{'Q' if what == 'mixed' else 'P'}:{n}" for n in range(N)]
+        count = UPDATES.get(client.word, PEER_UPDATES)
+    if kind == "rate":
+        rate = int(what)
+        count = 2 * rate
+    seen = 0
+    clock = Clock()
+    last = sys.maxsize
+
+    def callback(*arguments: Any, **keywords: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == last:
+            clock.stop()
+
+    client.monitor(names, callback)
+    while seen < len(names):
+        client.wait(0.05)
+    step = len(names)
+    last = seen + -(-count // step) * step
+    before = seen
+    with control() as sock:
+        clock.start()
+        sock.sendall(f"{last - before} {rate}\n".encode())
+        start = time.monotonic()
+        while seen < last:
+            client.wait(0.01)
+            if seen == before and time.monotonic() > start + 5:
+                raise SystemExit("no update came")
+    return each(clock, seen - before)
+
+
+def control() -> socket.socket:
+    """A connection with the server that replays."""
+    return socket.create_connection(("127.0.0.1", int(os.environ["REPLAY_PORT"])))
+
+
+def flood_line(client: Any, line: str) -> list[float]:
+    """Median and 99th percentile, µs, of gets while so many updates come per second."""
+    rate = int(line.split("_")[-1])
+    client.connect(["B:0"])
+    seen = 0
+
+    def callback(*arguments: Any, **keywords: Any) -> None:
+        nonlocal seen
+        seen += 1
+
+    client.monitor([f"P:{n}" for n in range(N)], callback)
+    while seen < N:
+        client.wait(0.05)
+    # who hangs under the flood is not waited for
+    threading.Timer(30, os._exit, [1]).start()
+    with control() as sock:
+        sock.sendall(f"{6 * rate} {rate}\n".encode())
+        client.wait(0.5)
+        found = client.sample(client.get, 400)
+    cuts = statistics.quantiles(found, n=100)
+    return [1e6 * statistics.median(found), 1e6 * cuts[98]]
+
+
+def memory_line(client: Any, line: str) -> list[float]:
+    """kB for each of 10000 channels, and MB with all of them."""
+    process = psutil.Process()
+    client.connect(["B:0"])
+    before = process.memory_info().rss
+    client.connect([f"B:{n}" for n in range(10_000)])
+    after = process.memory_info().rss
+    return [(after - before) / 1e7, after / 1e6]
+
+
+KINDS: dict[str, Callable[[Any, str], list[float]]] = {
+    **{"connect": connect_line, "array": array_line, "updates": replay_line},
+    **{"rate": replay_line, "flood": flood_line, "memory": memory_line},
+}
 
 
 def main(name: str, line: str) -> None:
-    client = CLIENTS[name]()
+    client = (OURS | PEERS)[name]()
+    client.word = name.split()[0]
     client.start()
-    kinds = {"connect": connect_line, "array": array_line, "monitor": monitor_line}
-    kind = kinds.get(line.split("_")[0], scalar_line)
-    clock, operations = kind(client, line)
-    each = [1e6 * seconds / max(operations, 1) for seconds in (clock.wall, clock.cpu)]
-    print(json.dumps([*each, operations]), flush=True)
+    result = KINDS.get(line.split("_")[0], scalar_line)(client, line)
+    print(json.dumps(result), flush=True)
     # libraries that hang at exit are not what is measured
+    with contextlib.suppress(OSError):
+        sys.stdout.close()
     os._exit(0)
 
 

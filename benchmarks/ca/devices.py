@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 MOTORS = 40
+SIGNALS = 1000
 UPDATES = 5000
 GETS = 2000
 CLIENTS = ("aioca", "beamfly")
@@ -55,6 +56,7 @@ async def main():
             if value % 50 == 0:
                 await asyncio.sleep(0)
     pvs |= {"B:posted": PV(0), "B:go": PV(0, on_put=post)}
+    pvs |= {f"B:s{n}": PV(0.5) for n in range(1000)}
     config = Config(cas_beacon_addresses=(("127.0.0.1", 65500),))
     async with Server(pvs, config=config, port=port) as server:
         print("ready", flush=True)
@@ -157,6 +159,12 @@ async def measure(results: dict[str, tuple[float, float]]) -> None:
         await asyncio.gather(*(motor.connect(timeout=20) for motor in motors))
 
     results["connect 40 motors (whole)"] = await timed(1, connect)
+    signals = [epics_signal_rw(float, f"B:s{n}") for n in range(SIGNALS)]
+
+    async def connect_signals() -> None:
+        await asyncio.gather(*(signal.connect(timeout=20) for signal in signals))
+
+    results["connect 1000 signals (whole)"] = await timed(1, connect_signals)
     number = epics_signal_rw(float, "B:float")
     blind = epics_signal_rw(float, "B:float", wait=False)
     enum = epics_signal_r(str, "B:enum")

@@ -1,0 +1,104 @@
+"""What a fresh process costs: importing a client, and reading one PV at the prompt.
+
+`python -m benchmarks.ca.startup [--rounds N]` prints medians, interleaved: ms until the
+process has ended, and its CPU ms. `python -c pass` is what Python alone takes. One-shot
+reads ask a C IOC.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.ca.compare import environment
+from benchmarks.ca.compare import running as c_ioc
+
+BIN = Path(sys.executable).parent
+IMPORTS = {
+    "python -c pass": "pass",
+    "own asyncio": "from beamfly.ca.asyncio import Client",
+    "own caget": "from beamfly.ca import caget",
+    "own blocking": "from beamfly.ca.blocking import Client",
+    "CaChannel": "import CaChannel",
+    "pyepics": "import epics.ca",
+    "aioca": "import aioca",
+    "cothread": "import cothread.catools",
+    "caproto": "import caproto.threading.client",
+}
+AIO = "import asyncio; from {0} import caget; print(asyncio.run(one()))"
+ONE = "async def one(): return await caget('B:0')\n"
+READS = {
+    "beamfly caget": [str(BIN / "beamfly"), "caget", "B:0"],
+    "own caget": [
+        *(sys.executable, "-c"),
+        ONE + AIO.format("beamfly.ca"),
+    ],
+    "own blocking": [
+        *(sys.executable, "-c"),
+        "from beamfly.ca.blocking import read; print(read('B:0').data)",
+    ],
+    "CaChannel": [
+        *(sys.executable, "-c"),
+        "from CaChannel import CaChannel as C; c=C('B:0'); c.searchw(); "
+        "print(c.getw())",
+    ],
+    "pyepics": [sys.executable, "-c", "import epics; print(epics.caget('B:0'))"],
+    "aioca": [sys.executable, "-c", ONE + AIO.format("aioca")],
+    "cothread": [
+        *(sys.executable, "-c"),
+        "from cothread.catools import caget; print(caget('B:0'))",
+    ],
+    "caproto-get": [str(BIN / "caproto-get"), "--no-repeater", "B:0"],
+}
+MODULES = {
+    **{"CaChannel": "CaChannel", "pyepics": "epics", "aioca": "aioca"},
+    **{"cothread": "cothread", "caproto": "caproto", "caproto-get": "caproto"},
+}
+
+
+def took(command: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Wall and CPU ms of a process; it must do well."""
+    before, start = os.times(), time.perf_counter()
+    subprocess.run(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ).check_returncode()
+    wall, after = time.perf_counter() - start, os.times()
+    cpu = after.children_user + after.children_system
+    return 1e3 * wall, 1e3 * (cpu - before.children_user - before.children_system)
+
+
+def table(
+    title: str, commands: dict[str, list[str]], env: dict[str, str], rounds: int
+) -> None:
+    """Medians of all commands, interleaved."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            if name not in MODULES or find_spec(MODULES[name]):
+                found.setdefault(name, []).append(took(command, env))
+    print(title)
+    for name, rows in found.items():
+        wall, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"  {name:16s} {wall:8.1f} ms wall {cpu:8.1f} ms cpu", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    imports = {name: [sys.executable, "-c", code] for name, code in IMPORTS.items()}
+    table("import", imports, {**os.environ, "OPENBLAS_NUM_THREADS": "1"}, rounds)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        c_ioc(Path(folder), 'record(ao, "B:0") {}') as ioc,
+    ):
+        table("one read", READS, environment(ioc), rounds)
+
+
+if __name__ == "__main__":
+    main()
