@@ -15,7 +15,12 @@ import httpx
 
 from beamfly.scan import rest
 from beamfly.scan.call import Call, HttpReply
-from beamfly.scan.connection import UNREACHED, Connection, submit_call
+from beamfly.scan.connection import (
+    UNREACHED,
+    Connection,
+    http_options,
+    submit_call,
+)
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
 from beamfly.scan.points import PROBE, loop_generation
@@ -43,8 +48,7 @@ class AsyncScanClient:
         timeout: float = 20.0,
     ) -> None:
         self._connection = Connection(host, port, timeout)
-        # proxies are for the outside world, a scan server is on the beamline
-        self._http = httpx.AsyncClient(trust_env=False)
+        self._http = httpx.AsyncClient(**http_options())
 
     def __repr__(self) -> str:
         return f"AsyncScanClient('{self._connection.host}', {self._connection.port})"

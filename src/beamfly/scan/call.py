@@ -1,9 +1,10 @@
 """What all calls to a scan server share: HTTP in and out, and why one was refused."""
 
 import html
+import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
@@ -43,6 +44,8 @@ class HttpReply:
     status: int
     body: bytes = b""
     content_type: str = "text/xml"
+    more: Iterator[bytes] | None = None
+    """What follows the body, made as it is sent; empty pieces are for others' turns."""
 
 
 class Call(ABC, Generic[T]):
@@ -100,6 +103,11 @@ _JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+\w*(?:Exception|Error):\s*")
 def refusal_reason(body: bytes) -> str:
     """Why a request was refused, out of the page or document that came; maybe ""."""
     text = body.decode("utf-8", "replace").strip()
+    if text.startswith('{"error": '):
+        try:
+            return str(json.loads(text)["error"])
+        except ValueError:
+            return text[:200]
     if text.startswith("<error"):
         try:
             root = parse_xml(text)

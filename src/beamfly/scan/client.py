@@ -14,7 +14,12 @@ import httpx
 
 from beamfly.scan import rest
 from beamfly.scan.call import Call, HttpReply
-from beamfly.scan.connection import UNREACHED, Connection, submit_call
+from beamfly.scan.connection import (
+    UNREACHED,
+    Connection,
+    http_options,
+    submit_call,
+)
 from beamfly.scan.data import ScanData
 from beamfly.scan.info import ScanInfo
 from beamfly.scan.points import PROBE, loop_generation
@@ -47,8 +52,7 @@ class ScanClient:
         timeout: float = 20.0,
     ) -> None:
         self._connection = Connection(host, port, timeout)
-        # proxies are for the outside world, a scan server is on the beamline
-        self._http = httpx.Client(trust_env=False)
+        self._http = httpx.Client(**http_options())
         weakref.finalize(self, self._http.close)
 
     def __repr__(self) -> str:

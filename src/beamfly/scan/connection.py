@@ -1,5 +1,6 @@
 """What the clients of a scan server share: where it is, what failures read like."""
 
+import ssl
 from typing import Any
 
 import httpx
@@ -11,6 +12,13 @@ from beamfly.scan.sequence import submission
 
 UNREACHED = (ScanServerDisconnected, ScanTimeout)
 """Errors that may go away by themselves."""
+
+
+def http_options() -> dict[str, Any]:
+    """Arguments of an httpx client that suit a scan server."""
+    # proxies are for the outside world, a scan server is on the beamline; it speaks no
+    # TLS, and reading the certificates that httpx would provide takes 0.1 s
+    return {"trust_env": False, "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
 
 
 def submit_call(

@@ -4,13 +4,13 @@ import html
 import json
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 from xml.sax.saxutils import escape
 
-from beamfly.scan.call import HttpReply
+from beamfly.scan.call import HttpReply, HttpRequest
 from beamfly.scan.info import DeviceInfo, ScanInfo, ServerInfo
 from beamfly.scan.simulation import Simulated
 from beamfly.scan.store import Row
@@ -22,7 +22,10 @@ XML_UTF8 = "text/xml;charset=utf-8"
 HTML = "text/html;charset=utf-8"
 JSON = "application/json"
 
+LARGEST_PIECE = 256 * 1024
+"""Characters of a document that are made at once."""
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_END_OF_DEVICE = "    </samples>\n  </device>"
 
 
 def xml_reply(text: str, status: int = 200, kind: str = XML) -> HttpReply:
@@ -64,23 +67,40 @@ def id_document(number: int) -> str:
     return f"<id>{number}</id>\n"
 
 
-def data_document(rows: Sequence[Row]) -> str:
-    """Samples, which come by device.
+def in_pieces(pieces: Iterator[str], kind: str) -> HttpReply:
+    """A document that may be large: whole, or its begin and how it goes on."""
+    head: list[str] = []
+    size = 0
+    for piece in pieces:
+        head.append(piece)
+        size += len(piece)
+        if size > LARGEST_PIECE:
+            more = (piece.encode("utf-8") for piece in pieces)
+            return HttpReply(200, "".join(head).encode("utf-8"), kind, more)
+    return HttpReply(200, "".join(head).encode("utf-8"), kind)
+
+
+def data_document(batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+    """Samples, which come by device, piece by piece.
 
     Written by hand, as a tree of 100 000 elements takes a second to build.
     """
-    parts = [_HEAD, "<data>"]
-    for device, samples in groupby(rows, key=lambda row: row[0]):
-        name = escape(printable(device))
-        parts.append(f"\n  <device>\n    <name>{name}</name>\n    <samples>\n")
-        parts.extend(
+    yield f"{_HEAD}<data>"
+    last = None
+    for batch in batches:
+        device = batch[0][0]
+        if device != last:
+            if last is not None:
+                yield _END_OF_DEVICE
+            name = escape(printable(device))
+            yield f"\n  <device>\n    <name>{name}</name>\n    <samples>\n"
+            last = device
+        yield "".join(
             f'      <sample id="{serial}">\n        <time>{time}</time>\n'
             f"        <value>{escape(printable(text))}</value>\n      </sample>\n"
-            for _, serial, time, text in samples
+            for _, serial, time, text in batch
         )
-        parts.append("    </samples>\n  </device>")
-    parts.append("\n</data>\n" if rows else "</data>\n")
-    return "".join(parts)
+    yield "</data>\n" if last is None else f"{_END_OF_DEVICE}\n</data>\n"
 
 
 def simulation_document(simulated: Simulated) -> str:
@@ -99,9 +119,14 @@ def error_document(message: str, reason: str) -> str:
     return f"<error>\n<message>{said}</message>\n<trace>\n{why}\n</trace>\n</error>\n"
 
 
-def refusal(message: str) -> str:
-    """Why a change was refused."""
-    return f"<error>\n<message>{escape(printable(message))}</message>\n</error>\n"
+def refused(request: HttpRequest, status: int, message: str) -> HttpReply:
+    """Why a request is refused, in the form that its kind of client reads."""
+    if request.path.startswith("/api/"):
+        return json_reply({"error": message}, status)
+    if request.method in ("PUT", "DELETE"):
+        said = escape(printable(message))
+        return xml_reply(f"<error>\n<message>{said}</message>\n</error>\n", status)
+    return error_page(status, request.path, message)
 
 
 def error_page(status: int, path: str, message: str) -> HttpReply:
@@ -136,9 +161,9 @@ def index_page(info: ServerInfo, infos: Iterable[ScanInfo]) -> HttpReply:
     return HttpReply(200, text.encode("utf-8"), HTML)
 
 
-def json_reply(value: Any) -> HttpReply:
+def json_reply(value: Any, status: int = 200) -> HttpReply:
     """A value as JSON."""
-    return HttpReply(200, json.dumps(value).encode("utf-8"), JSON)
+    return HttpReply(status, json.dumps(value).encode("utf-8"), JSON)
 
 
 def info_json(info: ScanInfo) -> dict[str, Any]:
@@ -156,7 +181,30 @@ def data_json(rows: Iterable[Row]) -> dict[str, dict[str, list[Any]]]:
         samples = data.setdefault(device, {"id": [], "time": [], "value": []})
         samples["id"].append(serial)
         samples["time"].append(time)
-        value = parse_reading(text)
-        wordless = isinstance(value, float) and not math.isfinite(value)
-        samples["value"].append(text if wordless else value)
+        samples["value"].append(_value_json(text))
     return data
+
+
+def _value_json(text: str) -> float | str:
+    value = parse_reading(text)
+    wordless = isinstance(value, float) and not math.isfinite(value)
+    return text if wordless else value
+
+
+def data_json_document(batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+    """The same as a text, piece by piece; empty ones while a device is gathered."""
+    yield "{"
+    comma = ""
+    for device, of_device in groupby(batches, key=lambda batch: batch[0][0]):
+        columns: tuple[list[str], ...] = [], [], []
+        for batch in of_device:
+            _, serials, times, texts = zip(*batch, strict=True)
+            values = [_value_json(text) for text in texts]
+            for column, part in zip(columns, (serials, times, values), strict=True):
+                column.append(json.dumps(part)[1:-1])
+            yield ""
+        named = zip(("id", "time", "value"), columns, strict=True)
+        lists = (f'"{name}": [{", ".join(column)}]' for name, column in named)
+        yield f"{comma}{json.dumps(device)}: {{{', '.join(lists)}}}"
+        comma = ", "
+    yield "}"

@@ -5,7 +5,7 @@ files; every call says what time it is. `advance(now)` makes progress, `next_wak
 says when to call it again, and `wake` is called when there is something to do earlier.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from beamfly.errors import BadValue, UnknownScan
 from beamfly.scan.channels import Channels
@@ -239,10 +239,15 @@ class Engine:
             raise BadValue("Commands not available for logged scan")
         return server_document(step.command for step in run.order.steps)
 
-    def rows(self, scan: int, after: int = -1) -> list[Row]:
-        """Samples of a scan with a greater serial; UnknownScan if there is none."""
+    def rows(self, scan: int, after: int = -1, last: int | None = None) -> list[Row]:
+        """Samples of a scan, see `Store`; UnknownScan if there is none."""
         self._known(scan)
-        return self.store.rows(scan, after)
+        return self.store.rows(scan, after, last)
+
+    def batches(self, scan: int, after: int = -1) -> Iterator[list[Row]]:
+        """The same bit by bit, see `Store`; UnknownScan if there is none."""
+        self._known(scan)
+        return self.store.batches(scan, after)
 
     def last_serial(self, scan: int) -> int:
         """Greatest serial of a scan, -1 for none; UnknownScan if there is none."""

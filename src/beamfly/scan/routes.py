@@ -82,18 +82,12 @@ class Routes:
                 raise Refused(405, _not_supported(request))
             answer = methods[request.method]()
         except Refused as refused:
-            answer = self._refuse(request, refused.status, str(refused))
+            answer = docs.refused(request, refused.status, str(refused))
         except BeamflyError as error:
             get = request.method in ("GET", "HEAD")
             status = SERVER_ERROR if get else BAD_REQUEST
-            answer = self._refuse(request, status, str(error))
+            answer = docs.refused(request, status, str(error))
         reply(answer)
-
-    @staticmethod
-    def _refuse(request: HttpRequest, status: int, message: str) -> HttpReply:
-        if request.method in ("PUT", "DELETE"):
-            return docs.xml_reply(docs.refusal(message), status)
-        return docs.error_page(status, request.path, message)
 
     # GET
 
@@ -144,10 +138,10 @@ class Routes:
     def _get_data(self, request: HttpRequest, scan: int) -> HttpReply:
         after = _integer(request.query.get("after", "-1"))
         try:
-            rows = self._engine.rows(scan, after)
+            batches = self._engine.batches(scan, after)
         except UnknownScan:
             raise Refused(SERVER_ERROR, "Error retrieving log data") from None
-        return docs.xml_reply(docs.data_document(rows))
+        return docs.in_pieces(docs.data_document(batches), docs.XML)
 
     def _get_json(self, request: HttpRequest, rest: list[str]) -> HttpReply:
         """`/api/scans`, `/api/scan/<id>`, `/api/scan/<id>/data?after=<serial>`."""
@@ -164,7 +158,8 @@ class Routes:
         try:
             if rest[2:] == ["data"]:
                 after = _integer(request.query.get("after", "-1"))
-                return docs.json_reply(docs.data_json(engine.rows(scan, after)))
+                pieces = docs.data_json_document(engine.batches(scan, after))
+                return docs.in_pieces(pieces, docs.JSON)
             return docs.json_reply(docs.info_json(engine.info(scan)))
         except UnknownScan as error:
             raise Refused(404, str(error)) from None

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from importlib.metadata import version
 from types import TracebackType
 from typing import Self
@@ -34,7 +35,7 @@ from beamfly.scan.local import LocalChannels
 from beamfly.scan.routes import Routes
 from beamfly.scan.scripts import ScriptHost
 from beamfly.scan.sqlite import SqliteStore
-from beamfly.scan.store import MemoryStore, Store
+from beamfly.scan.store import BATCH, MemoryStore, Store
 
 LOOPBACK = "127.0.0.1"
 PROTOCOL_VERSION = "4.7.0"
@@ -188,27 +189,37 @@ class ScanServer:
 
     # HTTP
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        got = await self._answer(request)
+        headers = {"Content-Type": got.content_type} if got.content_type else {}
+        if got.more is not None and request.method != "HEAD":
+            return await _send_pieces(request, got, headers)
+        return web.Response(status=got.status, body=got.body, headers=headers)
+
+    async def _answer(self, request: web.Request) -> HttpReply:
+        said = HttpRequest(
+            request.method,
+            request.rel_url.raw_path,
+            dict(request.query),
+            content_type=request.headers.get("Content-Type", ""),
+        )
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            raise web.HTTPForbidden(text="A page of another site asked for this")
+            return docs.refused(said, 403, "A page of another site asked for this")
+        try:
+            body = await request.read() if request.can_read_body else None
+        except web.HTTPRequestEntityTooLarge:
+            most = f"{LARGEST_BODY // 1024**2} MB"
+            return docs.refused(said, 413, f"The body is larger than {most}")
         answer: asyncio.Future[HttpReply] = self._loop.create_future()
 
         def reply(got: HttpReply) -> None:
             if not answer.done():
                 answer.set_result(got)
 
-        said = HttpRequest(
-            request.method,
-            request.rel_url.raw_path,
-            dict(request.query),
-            await request.read() if request.can_read_body else None,
-            request.headers.get("Content-Type", ""),
-        )
+        said = replace(said, body=body)
         self._routes.handle(said, self.now(), request.remote or "?", reply)
         self._wake()
-        got = await answer
-        headers = {"Content-Type": got.content_type} if got.content_type else {}
-        return web.Response(status=got.status, body=got.body, headers=headers)
+        return await answer
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Info and samples of one scan as they come, as server-sent events."""
@@ -217,7 +228,8 @@ class ScanServer:
             last = int(request.query.get("after", "-1"))
             self.engine.info(scan)
         except (ValueError, BeamflyError) as error:
-            raise web.HTTPNotFound(text=str(error)) from None
+            text = json.dumps({"error": str(error)})
+            raise web.HTTPNotFound(text=text, content_type=docs.JSON) from None
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         with suppress(ConnectionResetError, UnknownScan):
@@ -242,11 +254,14 @@ class ScanServer:
     async def _send_rows(
         self, response: web.StreamResponse, scan: int, last: int
     ) -> int:
-        if self.engine.last_serial(scan) <= last:
-            return last
-        rows = self.engine.rows(scan, last)
-        await _send(response, "samples", docs.data_json(rows))
-        return max(serial for _, serial, _, _ in rows)
+        logged = self.engine.last_serial(scan)
+        while last < logged:
+            # all of a serial together, and not too many of them at once
+            until = min(logged, last + BATCH)
+            rows = self.engine.rows(scan, last, until)
+            await _send(response, "samples", docs.data_json(rows))
+            last = until
+        return last
 
     def _shutdown(self) -> None:
         self._loop.call_soon(self.done.set)
@@ -262,6 +277,21 @@ class ScanServer:
             *_memory(),
             f"beamfly {version('beamfly')}",
         )
+
+
+async def _send_pieces(
+    request: web.Request, got: HttpReply, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Send a large document; scans have their turn after each piece."""
+    response = web.StreamResponse(status=got.status, headers=headers)
+    await response.prepare(request)
+    await response.write(got.body)
+    for piece in got.more or ():
+        if piece:
+            await response.write(piece)
+        await asyncio.sleep(0)
+    await response.write_eof()
+    return response
 
 
 async def _send(response: web.StreamResponse, kind: str, value: object) -> None:

@@ -5,6 +5,7 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,10 @@ Rows = list[list[str]]
 
 _GNUMERIC = "{http://www.gnumeric.org/v10.dtd}"
 _SEPARATORS = {".csv": ",", ".tab": "\t"}
+LARGEST_SHEET = 64 * 1024**2
+"""Bytes that a .gnumeric file may unpack to."""
+MOST_COLUMNS = 16384
+"""As many as spreadsheets can have."""
 
 
 def readSpreadsheet(filename: str | Path) -> Rows:
@@ -37,7 +42,7 @@ def readSpreadsheet(filename: str | Path) -> Rows:
             return _read_excel(path)
         if ending == ".gnumeric":
             return _read_gnumeric(path)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise BadValue(f"{path} cannot be read as a table: {error}") from None
     raise BadValue(f"{path}: a table is read from .csv, .tab, .xls or .gnumeric")
 
@@ -77,16 +82,22 @@ def _read_excel(path: Path) -> Rows:
 def _read_gnumeric(path: Path) -> Rows:
     """First sheet."""
     data = path.read_bytes()
-    root = parse_xml(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    sheet = root.find(f".//{_GNUMERIC}Sheet")
+    if data[:2] == b"\x1f\x8b":
+        with gzip.open(io.BytesIO(data)) as packed:
+            data = packed.read(LARGEST_SHEET + 1)
+    if len(data) > LARGEST_SHEET:
+        raise BadValue(f"it has more than {LARGEST_SHEET // 1024**2} MB")
+    sheet = parse_xml(data).find(f".//{_GNUMERIC}Sheet")
     if sheet is None:
-        raise BadValue(f"{path} has no sheet")
+        raise BadValue("it has no sheet")
     cells: dict[tuple[int, int], str] = {}
     for cell in sheet.iter(f"{_GNUMERIC}Cell"):
-        place = int(cell.attrib["Row"]), int(cell.attrib["Col"])
+        place = int(cell.get("Row", "")), int(cell.get("Col", ""))
         cells[place] = (cell.text or "").strip()
     if not cells:
         return []
     width = max(column for _, column in cells) + 1
+    if width > MOST_COLUMNS:
+        raise BadValue(f"it has {width} columns")
     used = sorted({row for row, _ in cells})
     return [[cells.get((row, col), "") for col in range(width)] for row in used]

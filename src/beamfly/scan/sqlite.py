@@ -5,12 +5,14 @@ Samples are gathered and written together, at the latest when somebody asks for 
 """
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from beamfly.errors import ScanError
 from beamfly.scan.channels import Reading
 from beamfly.scan.info import ScanInfo
-from beamfly.scan.store import Row
+from beamfly.scan.store import BATCH, Row, Store
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS scans (
@@ -23,10 +25,26 @@ CREATE TABLE IF NOT EXISTS samples (
 );
 CREATE INDEX IF NOT EXISTS samples_by_scan ON samples (scan, device, serial);
 """
+_DEVICES = """
+WITH RECURSIVE used(device) AS (
+    SELECT MIN(device) FROM samples WHERE scan = ?1
+    UNION ALL
+    SELECT (SELECT MIN(device) FROM samples WHERE scan = ?1 AND device > used.device)
+    FROM used WHERE used.device IS NOT NULL
+)
+SELECT id, name FROM used JOIN devices ON id = used.device ORDER BY name
+"""
+"""Devices of a scan, without a look at all of its samples."""
+_SAMPLES = """
+SELECT serial, rowid, time, value FROM samples
+WHERE scan = ? AND device = ? AND (serial, rowid) > (?, ?) AND serial <= ?
+ORDER BY serial, rowid LIMIT ?
+"""
+_LARGEST = 2**63 - 1
 MOST_GATHERED = 10_000
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Keeps scans and samples in a file.
 
     Args:
@@ -110,16 +128,30 @@ class SqliteStore:
             # dropped even so: with a full disk they would fill the memory as well
             self._gathered.clear()
 
-    def rows(self, scan: int, after: int = -1) -> list[Row]:
-        """Samples of a scan with a greater serial, by device, then by serial."""
+    def batches(
+        self, scan: int, after: int = -1, last: int | None = None
+    ) -> Iterator[list[Row]]:
+        """The same bit by bit: at most `BATCH` rows of one device at a time.
+
+        Nothing is held in the file meanwhile, however long that takes.
+        """
         self.flush()
+        last = self.last_serial(scan) if last is None else last
+        for device, name in self._ask(_DEVICES, (scan,)):
+            place = after, _LARGEST
+            while True:
+                found = self._ask(_SAMPLES, (scan, device, *place, last, BATCH))
+                if found:
+                    yield [
+                        (name, serial, time, text) for serial, _, time, text in found
+                    ]
+                if len(found) < BATCH:
+                    break
+                place = found[-1][:2]
+
+    def _ask(self, question: str, values: tuple[int, ...]) -> list[Any]:
         try:
-            return self._database.execute(
-                "SELECT name, serial, time, value FROM samples "
-                "JOIN devices ON devices.id = device "
-                "WHERE scan = ? AND serial > ? ORDER BY name, serial, samples.rowid",
-                (scan, after),
-            ).fetchall()
+            return self._database.execute(question, values).fetchall()
         except sqlite3.Error as error:
             raise self._error(error) from None
 

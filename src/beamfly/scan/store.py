@@ -3,7 +3,10 @@
 `sqlite` has the store that survives a restart.
 """
 
+from bisect import bisect_right, insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Protocol
 
 from beamfly.scan.channels import Reading
@@ -11,6 +14,8 @@ from beamfly.scan.info import ScanInfo
 
 Row = tuple[str, int, int, str]
 """Device, serial, time stamp in milliseconds since 1970, value as text."""
+BATCH = 2000
+"""Rows that are fetched at a time, in some milliseconds."""
 
 
 class Store(Protocol):
@@ -24,8 +29,23 @@ class Store(Protocol):
         """Keep one sample."""
         ...
 
-    def rows(self, scan: int, after: int = -1) -> list[Row]:
-        """Samples of a scan with a greater serial, by device, then by serial."""
+    def rows(self, scan: int, after: int = -1, last: int | None = None) -> list[Row]:
+        """Samples of a scan with serials after and up to these, by device and serial.
+
+        Args:
+            scan: Its id.
+            after: Only samples with a greater serial.
+            last: No samples with a greater serial, None for all that there are.
+        """
+        return [row for batch in self.batches(scan, after, last) for row in batch]
+
+    def batches(
+        self, scan: int, after: int = -1, last: int | None = None
+    ) -> Iterator[list[Row]]:
+        """The same bit by bit: at most `BATCH` rows of one device at a time.
+
+        What is logged from the first batch on is left out.
+        """
         ...
 
     def last_serial(self, scan: int) -> int:
@@ -49,6 +69,9 @@ class Store(Protocol):
         ...
 
 
+_SERIAL = itemgetter(0)
+
+
 @dataclass
 class _Scan:
     name: str
@@ -59,7 +82,7 @@ class _Scan:
     last: int = -1
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Keeps everything as long as the process runs."""
 
     def __init__(self) -> None:
@@ -78,22 +101,27 @@ class MemoryStore:
         if kept is None:
             return
         samples = kept.devices.setdefault(device, [])
-        samples.append((serial, reading.time, reading.text))
+        sample = serial, reading.time, reading.text
+        if serial >= kept.last:
+            samples.append(sample)
+        else:
+            insort(samples, sample, key=_SERIAL)
         kept.last = max(kept.last, serial)
 
-    def rows(self, scan: int, after: int = -1) -> list[Row]:
-        """Samples of a scan with a greater serial, by device, then by serial."""
+    def batches(
+        self, scan: int, after: int = -1, last: int | None = None
+    ) -> Iterator[list[Row]]:
+        """The same bit by bit: at most `BATCH` rows of one device at a time."""
         kept = self._scans.get(scan)
         if kept is None:
-            return []
-        return [
-            (device, serial, time, text)
-            for device in sorted(kept.devices)
-            for serial, time, text in sorted(
-                kept.devices[device], key=lambda sample: sample[0]
-            )
-            if serial > after
-        ]
+            return
+        last = kept.last if last is None else last
+        for device in sorted(kept.devices):
+            samples = kept.devices[device]
+            end = bisect_right(samples, last, key=_SERIAL)
+            start = bisect_right(samples, after, key=_SERIAL)
+            for at in range(start, end, BATCH):
+                yield [(device, *item) for item in samples[at : min(at + BATCH, end)]]
 
     def last_serial(self, scan: int) -> int:
         """Greatest serial of a scan, -1 if it logged nothing."""
