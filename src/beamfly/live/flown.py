@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from beamfly.live.announced import Announced, Document
+from beamfly.live.garbage import left_alone
 from beamfly.live.mailbox import Mailbox, Post
 from beamfly.live.rows import RowReader
 from beamfly.live.stats import FlyStats
@@ -116,20 +117,24 @@ class FlownRun:
 
     def _main(self) -> None:
         try:
-            name = run_name(self.start)
-            made = self._make_viewers(self.start)
-            self._viewers += [Guarded(viewer, name, say) for viewer in made]
-            stop = None
-            while stop is None and not self._closed and _main_thread_lives():
-                stop = self._round(self._mailbox.take(POLL))
-            if stop is not None:
-                self._land(stop)
-                self.told.set()
-            self._each(lambda viewer: viewer.finish(self._watches))
+            with left_alone():
+                self._follow()
         except Exception as error:  # whatever it is, the scan goes on
             report("the live view", run_name(self.start), error, say)
         finally:
             self.told.set()
+
+    def _follow(self) -> None:
+        name = run_name(self.start)
+        made = self._make_viewers(self.start)
+        self._viewers += [Guarded(viewer, name, say) for viewer in made]
+        stop = None
+        while stop is None and not self._closed and _main_thread_lives():
+            stop = self._round(self._mailbox.take(POLL))
+        if stop is not None:
+            self._land(stop)
+            self.told.set()
+        self._each(lambda viewer: viewer.finish(self._watches))
 
     def _round(self, post: Post) -> Document | None:
         self._arrived = post.arrived or self._arrived
