@@ -4,12 +4,14 @@ with SimulatedBeamline(ioc_port=0) as beamline:
     beamline.ioc.motors["x"].axis.position()
 """
 
+import time
 from math import sin
 from typing import TYPE_CHECKING
 
 from beamfly.errors import BadValue
 from beamfly.panda.simulator.motors import SimulatedMotor
 from beamfly.sim.ioc.axis import Axis
+from beamfly.sim.ioc.camera import SimulatedCamera
 from beamfly.sim.ioc.front_end import BeamShutter, RingCurrent
 from beamfly.sim.ioc.ioc import Part, SimulatedIOC
 from beamfly.sim.ioc.motor import MotorRecord
@@ -62,6 +64,8 @@ class BeamlineIOC(SimulatedIOC):
         """Their blades are motors, too."""
         self.scaler = ScalerRecord(counters(stage), stage.now, "photons")
         """Counts what the monitor and the detector see."""
+        self.camera = SimulatedCamera(stage, time.time)
+        """Looks at the beam behind the sample, and writes files."""
         parts: dict[str, Part] = {
             **self.motors,
             "slits": self.slits,
@@ -69,8 +73,13 @@ class BeamlineIOC(SimulatedIOC):
             "temp": TemperatureController(),
             "ring": RingCurrent(stage),
             "shutter": BeamShutter(stage),
+            "cam": self.camera,
         }
         super().__init__(parts, prefix=prefix, port=port, clock=stage.now)
+
+    def _rest(self) -> None:
+        self.camera.close()
+        super()._rest()
 
     def speeds(self) -> dict[str, float]:
         """Name of each motor record -> units per second."""

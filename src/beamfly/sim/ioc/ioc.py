@@ -89,7 +89,18 @@ class SimulatedIOC:
     def catalogue(self) -> list["Row"]:
         """What is served, for people to read."""
         rows: list[Row] = []
-        for name, item in self._pvs().items():
+        for name, part in self.parts.items():
+            summary = getattr(part, "summary", "")
+            if summary:
+                rows.append(Row(f"{self.prefix}{name}:", "", summary))
+            else:
+                rows += self._rows(name, part)
+        return rows
+
+    def _rows(self, part_name: str, part: Part) -> list["Row"]:
+        rows: list[Row] = []
+        for rest, item in part.pvs.items():
+            name = f"{self.prefix}{part_name}{rest}"
             pv = item.main if isinstance(item, RecordGroup) else item
             shown = pv.properties
             text = shown.description
