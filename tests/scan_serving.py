@@ -5,54 +5,21 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
-from beamfly.devices.scan_channels import CaChannels
+from beamfly.devices import scan_server_thread
 from beamfly.scan.config import ScanConfig
 from beamfly.scan.sequence import submission
-from beamfly.scan.server import ScanServer
 
-T = TypeVar("T")
 SERVE = "from beamfly.cli.scan import scan; scan()"
 
 
-class ThreadedScanServer:
-    """Our scan server in a thread of its own."""
-
-    def __init__(self, config: ScanConfig, ca: Config | None) -> None:
-        self._config, self._ca = config, ca
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        if self._ca is None:
-            await self._serve(None)
-            return
-        async with Client(self._ca) as client:
-            await self._serve(CaChannels(client))
-
-    async def _serve(self, channels: CaChannels | None) -> None:
-        async with ScanServer(self._config, channels=channels) as self.server:
-            self.port = self.server.port
-            self._ready.set()
-            await self.server.done.wait()
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Call something in the server's thread."""
-
-        async def work() -> T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(10)
+class ThreadedScanServer(scan_server_thread.ThreadedScanServer):
+    """A scan server in a thread, and what tests do behind its back."""
 
     def infos(self) -> list[Any]:
         """All scans, newest first."""
@@ -84,7 +51,7 @@ class ThreadedScanServer:
             plain(scan, serial, device, reading)
             if serial == count - 1 and store.log is log:
                 store.log = plain
-                self._loop.call_soon(action)
+                asyncio.get_running_loop().call_soon(action)
 
         if count:
             store.log = log
@@ -99,7 +66,7 @@ class ThreadedScanServer:
         def submit(*args: Any, **options: Any) -> int:
             number = plain(*args, **options)
             engine.submit = plain
-            self._loop.call_soon(action)
+            asyncio.get_running_loop().call_soon(action)
             return number
 
         self.call(lambda: setattr(engine, "submit", submit))
@@ -109,21 +76,14 @@ class ThreadedScanServer:
         for _ in range(count):
             self.call(lambda: self.server.engine.advance(self.server.now()))
 
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self.server.done.set)
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-
 
 @contextmanager
 def scan_server(
     ca: Config | None = None, **options: Any
 ) -> Iterator[ThreadedScanServer]:
-    server = ThreadedScanServer(ScanConfig(port=0, **options), ca)
-    try:
+    config = ScanConfig(port=0, **options)
+    with ThreadedScanServer(config, ca=ca or False) as server:
         yield server
-    finally:
-        server.close()
 
 
 class ScanServerProcess:

@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from beamfly.ca.asyncio import Client
-from beamfly.devices.scan_channels import CaChannels
+from beamfly.devices.scan_server_thread import serving
 from beamfly.errors import BadValue
 from beamfly.scan.config import ScanConfig, read_config
-from beamfly.scan.server import LOOPBACK, ScanServer
+from beamfly.scan.server import LOOPBACK
 
 
 @click.group()
@@ -83,12 +82,7 @@ def _read(path: Path | None) -> ScanConfig:
 
 async def _serve(config: ScanConfig, host: str, ca: bool) -> None:
     loop = asyncio.get_running_loop()
-    async with AsyncExitStack() as stack:
-        channels = None
-        if ca:
-            channels = CaChannels(await stack.enter_async_context(Client()))
-        scan_server = ScanServer(config, host, channels)
-        server = await stack.enter_async_context(scan_server)
+    async with serving(config, host, ca) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             # Windows has no such handlers and interrupts by itself
             with suppress(NotImplementedError):
