@@ -16,7 +16,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "myst_parser",
+    "myst_nb",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "_templates", "_extensions"]
@@ -28,6 +28,13 @@ suppress_warnings = [
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
+
+# Notebooks are run by the build; their output is part of the pages, not of the sources.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_timeout = 180
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 autosummary_generate = True
 autosummary_generate_overwrite = True
