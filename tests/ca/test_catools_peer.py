@@ -5,9 +5,12 @@ import gc
 import threading
 import time
 import warnings
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from beamfly import ca
@@ -399,22 +402,53 @@ def test_every_loop_has_connections_of_its_own_and_leaves_nothing() -> None:
     assert threading.active_count() == before
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_loop_that_was_closed_without_warning_can_be_purged() -> None:
+def uvloop_or_skip() -> asyncio.AbstractEventLoop:
+    uvloop = pytest.importorskip("uvloop")
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+def open_sockets() -> int:
+    return len(psutil.Process().net_connections("inet"))
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop_or_skip])
+@pytest.mark.parametrize("in_a_thread", [False, True])
+def test_a_loop_that_is_simply_closed_leaves_nothing(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], in_a_thread: bool
+) -> None:
     seen: list[Any] = []
 
-    async def main() -> Any:
-        seen.append(camonitor("T:ao", seen.append))
-        return await caget("T:ao")
+    async def main() -> None:
+        seen.append(camonitor("T:ao", lambda value: None))
+        camonitor("T:nothing", lambda value: None)
+        assert await caget("T:ao") is not None
 
-    loop = asyncio.new_event_loop()
-    assert loop.run_until_complete(main()) is not None
-    loop.close()
-    purge_channel_caches()
-    assert seen[0].state == seen[0].CLOSED
-    del loop
-    gc.collect()
+    before = open_sockets()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            loop = new_loop()
+            if in_a_thread:
+                thread = threading.Thread(target=loop.run_forever)
+                thread.start()
+                asyncio.run_coroutine_threadsafe(main(), loop).result(20)
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join()
+            else:
+                loop.run_until_complete(main())
+                # again after all was closed in between
+                loop.call_soon(purge_channel_caches)
+                loop.run_until_complete(main())
+            loop.close()
+            loop.close()
+        assert [one.state for one in seen] == [2] * len(seen)
+        assert open_sockets() == before
+        watch = weakref.ref(loop)
+        seen.clear()
+        del loop
+        gc.collect()
+    assert watch() is None
 
 
 def test_purge_from_another_thread() -> None:

@@ -79,6 +79,11 @@ class Client:
             self._guard.__anext__().send(None)
         self.pump_soon()
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is closed, and so are its connections."""
+        return self.closed and not self._wires and not self._tasks
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -86,7 +91,7 @@ class Client:
         self.close()
         # transports close in the next turns of the loop, once what was put is sent
         end = self.loop.time() + GOODBYE_SECONDS
-        while self._wires or self._tasks:
+        while not self.finished:
             if self.loop.time() > end:
                 for wire in self._wires.values():
                     wire.abort()
@@ -212,8 +217,10 @@ class Client:
             self._wires.clear()
             return
         self.core.close()
-        self.loop.remove_reader(self._socket.fileno())
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            # else the search for garbage was here first
+            self.loop.remove_reader(self._socket.fileno())
+            self._socket.close()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:

@@ -7,9 +7,8 @@ between calls.
 
 import asyncio
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from beamfly.ca.asyncio import Client
 from beamfly.ca.asyncio_channel import Channel
@@ -29,24 +28,65 @@ class CachedChannel(Channel):
         client.pump_soon()
 
 
-@dataclass
 class _Cache:
-    client: Client
-    channels: dict[str, CachedChannel] = field(default_factory=dict[str, CachedChannel])
+    """What an event loop keeps: its client and the channels of it by name.
+
+    A loop that runs its asynchronous generators to their end, as asyncio.run does,
+    closes the client by itself. Others are simply closed; so the loop's `close` leads
+    here first. The loop holds this, and nobody else does, so that a loop that is
+    dropped takes everything with it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop keep it."""
+        self.client = Client()
+        self.channels: dict[str, CachedChannel] = {}
+        self._loop = loop
+        self._close_loop = loop.close
+        loop.close = self._close
+
+    def purge(self) -> None:
+        """Close everything."""
+        for channel in self.channels.values():
+            for subscription in tuple(channel.subscriptions):
+                subscription.close()
+        self.channels.clear()
+        self.client.close()
+
+    def renew(self) -> None:
+        """The client was closed and somebody wants one."""
+        self.channels.clear()
+        self.client = Client()
+
+    def _close(self) -> None:
+        """The loop is to be closed: connections first, as long as it can run."""
+        loop = self._loop
+        try:
+            runs = loop.is_closed() or loop.is_running() or _running_loop() is not None
+            if not runs and not self.client.finished:
+                self.purge()
+                loop.run_until_complete(self.client.__aexit__())
+        finally:
+            self._close_loop()
 
 
 _lock = threading.Lock()
-_caches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Cache] = WeakKeyDictionary()
+_caches: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[_Cache]] = (
+    WeakKeyDictionary()
+)
 
 
 def _cache() -> _Cache:
     """Of the running event loop."""
     loop = asyncio.get_running_loop()
-    found = _caches.get(loop)
-    if found is None or found.client.closed:
-        found = _Cache(Client())
+    reference = _caches.get(loop)
+    found = None if reference is None else reference()
+    if found is None:
+        found = _Cache(loop)
         with _lock:
-            _caches[loop] = found
+            _caches[loop] = ref(found)
+    elif found.client.closed:
+        found.renew()
     return found
 
 
@@ -72,14 +112,14 @@ def get_channels() -> list[CachedChannel]:
 def purge_channel_caches() -> None:
     """Close the channels and subscriptions of all event loops."""
     with _lock:
-        caches = list(_caches.items())
-        _caches.clear()
+        caches = [(loop, reference()) for loop, reference in _caches.items()]
     for loop, cache in caches:
-        here = _running_loop() is loop
-        if loop.is_closed() or here or not loop.is_running():
-            _purge(cache)
+        if cache is None or loop.is_closed():
+            continue
+        if _running_loop() is loop or not loop.is_running():
+            cache.purge()
         else:
-            loop.call_soon_threadsafe(_purge, cache)
+            loop.call_soon_threadsafe(cache.purge)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -87,12 +127,3 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _purge(cache: _Cache) -> None:
-    """Close everything of one loop."""
-    for channel in cache.channels.values():
-        for subscription in tuple(channel.subscriptions):
-            subscription.close()
-    cache.channels.clear()
-    cache.client.close()
