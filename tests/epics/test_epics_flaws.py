@@ -225,11 +225,14 @@ def test_ctrl_c_in_the_middle_of_a_request(
     pv = epics.get_pv("T:ao", connect=True)
     context = current_context()
 
-    def interrupted(call: Any, *arguments: Any) -> None:
-        raise KeyboardInterrupt
+    class Interrupted:
+        """A socket at which Ctrl-C comes."""
+
+        def send(self, data: bytes) -> int:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(context.loop, "call_soon_threadsafe", interrupted)
+        patch.setattr(context._handover, "_bell", Interrupted())
         with pytest.raises(KeyboardInterrupt):
             pv.put(2.0)
     assert pv.get(use_monitor=False, timeout=20) in (1.5, 2.0), "the next one goes on"

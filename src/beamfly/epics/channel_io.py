@@ -3,7 +3,8 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from beamfly.ca.channel import Channel, Monitor
@@ -38,10 +39,37 @@ def ask(link: Link, code: int, count: int | None, seconds: float) -> None:
     )
 
 
+def ask_all(
+    links: Iterable[Link], count: int | None, seconds: float
+) -> list[Waiter[Any]]:
+    """Ask for native values, all in one go; `answer` waits for each.
+
+    Args:
+        links: Channels of one context.
+        count: Most elements, None: all.
+        seconds: How long answers are waited for.
+    """
+    asked = [(link, Waiter[Any]()) for link in links]
+
+    def ask_each() -> None:
+        for link, waiter in asked:
+            code, nelm, _ = link.facts
+            take = partial(_unpacked, code, nelm)
+            link.ask(code, min(count or 0, nelm), seconds, take, waiter)
+
+    if asked:
+        asked[0][0].context.submit(ask_each)
+    return [waiter for _, waiter in asked]
+
+
+def _unpacked(code: int, nelm: int, reading: tuple[Any, ...]) -> dict[str, Any]:
+    return unpack(code, reading, nelm)
+
+
 def complete(
     link: Link, code: int, timeout: float, as_numpy: bool = True
 ) -> dict[str, Any] | None:
-    """The answer; None, with a warning, if it does not come in time.
+    """The answer to `ask`; None, with a warning, if it does not come in time.
 
     Raises:
         ChannelAccessGetFailure: The server refused.
@@ -51,11 +79,30 @@ def complete(
     if waiter is None:
         warnings.warn("get_complete without initial get() call", stacklevel=4)
         return None
+    data = answer(link, waiter, timeout, as_numpy)
+    if waiter.done:
+        link.context.asked.pop(key, None)
+    return data
+
+
+def answer(
+    link: Link, waiter: Waiter[Any], timeout: float, as_numpy: bool = True
+) -> dict[str, Any] | None:
+    """What was asked of a channel; None, with a warning, if it does not come in time.
+
+    Args:
+        link: The channel.
+        waiter: Gets the answer.
+        timeout: Seconds to wait.
+        as_numpy: Give arrays as numpy arrays, else lists.
+
+    Raises:
+        ChannelAccessGetFailure: The server refused.
+    """
     if not waiter.wait(timeout):
         text = f"ca.get('{link.name}') timed out after {timeout:.2f} seconds."
-        warnings.warn(text, stacklevel=4)
+        warnings.warn(text, stacklevel=5)
         return None
-    link.context.asked.pop(key, None)
     try:
         data = waiter.result()
     except (CADisconnected, CATimeout):

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -18,9 +17,10 @@ from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
 from beamfly.epics.dispatch import CLOSE_SECONDS, Dispatcher
 from beamfly.epics.exceptions import ChannelAccessException
+from beamfly.epics.handover import Handover
 from beamfly.epics.link import Link, LinkOwner
 from beamfly.epics.questions import Waiter
-from beamfly.errors import CADisconnected, CATimeout
+from beamfly.errors import CATimeout
 
 log = logging.getLogger("beamfly.epics")
 T = TypeVar("T")
@@ -57,8 +57,8 @@ class Context:
         self.client: Client
         self.loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._calls: deque[Callable[[], object]] = deque()
-        self._drain_due = False
+        self._handover = Handover()
+        self.send_soon = self._handover.send
         self._numbers = 0
         self._config = config
         self._failed: BaseException | None = None
@@ -92,15 +92,19 @@ class Context:
             self.closed = True
             self._ready.set()
             # nobody waits for ever for what came too late
-            self._drain()
+            self._handover.close()
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         async with Client(self._config) as self.client:
-            self._ready.set()
-            if not self._abandoned:
-                await self._stop.wait()
+            self._handover.begin(self.client)
+            try:
+                self._ready.set()
+                if not self._abandoned:
+                    await self._stop.wait()
+            finally:
+                self._handover.end()
 
     # ---- the loop's thread
 
@@ -115,29 +119,7 @@ class Context:
         if self.process != os.getpid():
             msg = "this process was forked after PVs were used; make new PVs here"
             raise ChannelAccessException(msg)
-        self._calls.append(call)
-        if self._drain_due:
-            return
-        try:
-            self._drain_due = True
-            self.loop.call_soon_threadsafe(self._drain)
-        except RuntimeError:
-            # those who have queued something meanwhile wait for it, too
-            self._drain()
-            msg = "the Channel Access context is closed; nothing was sent"
-            raise CADisconnected(msg, status=192) from None
-        except BaseException:
-            # Ctrl-C at this very place: others have to ask again
-            self._drain_due = False
-            raise
-
-    def _drain(self) -> None:
-        self._drain_due = False
-        while self._calls:
-            try:
-                self._calls.popleft()()
-            except Exception:
-                log.exception("a request failed")
+        self._handover.put(call)
 
     def call(self, function: Callable[[], T]) -> T:
         """Run something in the client's thread; its result, or what it raises."""

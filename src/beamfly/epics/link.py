@@ -139,7 +139,7 @@ class Link:
             return
         deadline = client.loop.time() + timeout
         circuit.read(core, Dbr(code), count, Question(core, deadline, waiter, take))
-        client.sent(circuit, deadline)
+        self.context.send_soon(circuit, deadline)
 
     def watch(
         self,
@@ -168,14 +168,20 @@ class Link:
         self.context.client.core.cancel(monitor)
         self.context.client.flush(monitor.channel)
 
-    def send(self, code: int, count: int, data: bytes | memoryview) -> None:
-        """Write without completion; in the client's thread."""
+    def send(
+        self,
+        code: int,
+        count: int,
+        data: bytes | memoryview,
+        after: Callable[[], object],
+    ) -> None:
+        """Write without completion, tell when it is sent; in the client's thread."""
         core = self._channel.core
         circuit = core.circuit
         if core.link is None or circuit is None:
             raise self._gone()
         circuit.write(core, code, count, data)
-        self.context.client.sent(circuit, NEVER)
+        self.context.send_soon(circuit, NEVER, after)
 
     def send_notify(
         self,
@@ -190,7 +196,7 @@ class Link:
         if core.link is None or circuit is None:
             raise self._gone()
         circuit.write_notify(core, code, count, data, Notice(core, tell))
-        self.context.client.sent(circuit, NEVER)
+        self.context.send_soon(circuit, NEVER)
 
     def _gone(self) -> BeamflyError:
         msg = f"{self.name} is not connected; nothing was sent"
@@ -253,17 +259,10 @@ class Link:
 
         def work() -> None:
             try:
-                self.send(code, count, data)
+                # a script may be over as soon as its last put has returned
+                self.send(code, count, data, lambda: waiter.succeed(None))
             except Exception as error:
                 waiter.fail(error)
-                return
-            circuit = self._channel.core.circuit
-            if circuit is not None and circuit.outbox:
-                # it goes at the end of this turn of the loop; a script may be over as
-                # soon as its last put has returned
-                self.context.loop.call_soon(waiter.succeed, None)
-            else:
-                waiter.succeed(None)
 
         self.context.submit(work)
         waiter.wait()

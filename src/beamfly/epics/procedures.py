@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from beamfly.epics import ca
+from beamfly.epics import ca, channel_io
+from beamfly.epics.channel_ids import find
+from beamfly.epics.link import Link
 from beamfly.epics.pv import PV, get_pv
 from beamfly.epics.texts import fmt_time
 
@@ -163,47 +165,41 @@ def caget_many(
         connection_timeout: Seconds for all of them to connect.
         conn_timeout: Another name for the same.
     """
-    end = time.monotonic() + (
-        connection_timeout if conn_timeout is None else conn_timeout
-    )
-    chids = [ca.create_channel(name) for name in pvlist]
-    try:
-        there = [
-            ca.connect_channel(chid, max(0.0, end - time.monotonic())) for chid in chids
-        ]
-        return _get_all(chids, there, as_string, as_numpy, count, timeout)
-    finally:
-        for chid in dict.fromkeys(chids):
+    wait = connection_timeout if conn_timeout is None else conn_timeout
+    end = time.monotonic() + wait
+    chids = {name: ca.create_channel(name) for name in pvlist}
+    there: dict[str, Link] = {}
+    for name, chid in chids.items():
+        link = find(chid)
+        if link.wait_connected(max(0.0, end - time.monotonic())):
+            there[name] = link
+        else:
+            # those that are there are kept for the next time
             ca.clear_channel(chid)
+    values = _values(there, as_string, as_numpy, count, timeout)
+    return [values.get(name) for name in pvlist]
 
 
-def _get_all(
-    chids: Sequence[int],
-    there: Sequence[bool],
+def _values(
+    links: dict[str, Link],
     as_string: bool,
     as_numpy: bool,
     count: int | None,
     timeout: float,
-) -> list[Any]:
-    """Values of channels that are connected."""
-    for chid in dict.fromkeys(
-        chid for chid, found in zip(chids, there, strict=True) if found
-    ):
-        ca.get(chid, count=count, wait=False)
+) -> dict[str, Any]:
+    """Values of channels that are connected, as far as they come in time."""
+    waiters = channel_io.ask_all(links.values(), count, timeout)
     end = time.monotonic() + timeout
-    values: dict[int, Any] = {}
-    for chid, found in zip(chids, there, strict=True):
-        if chid in values:
-            continue
+    values: dict[str, Any] = {}
+    for (name, link), waiter in zip(links.items(), waiters, strict=True):
         left = max(0.0, end - time.monotonic())
-        values[chid] = (
-            ca.get_complete(
-                chid, count=count, timeout=left, as_string=as_string, as_numpy=as_numpy
-            )
-            if found
-            else None
-        )
-    return [values[chid] for chid in chids]
+        data = channel_io.answer(link, waiter, left, as_numpy)
+        if data is not None:
+            value = data["value"]
+            code = link.facts.type
+            text = as_string and value is not None
+            values[name] = channel_io.as_string(link, value, code) if text else value
+    return values
 
 
 def caput_many(
