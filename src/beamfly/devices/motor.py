@@ -19,8 +19,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import copysign, inf
 
 from ophyd_async.core import (
+    CALCULATE_TIMEOUT,
+    AsyncStatus,
+    FlyMotorInfo,
     NotConnectedError,
     StrictEnum,
     TimeoutCalculator,
@@ -28,7 +32,11 @@ from ophyd_async.core import (
 )
 from ophyd_async.core import StandardReadableFormat as Format
 from ophyd_async.epics.motor import Motor as OphydMotor
-from ophyd_async.epics.motor import MotorFlyableMovableLogic, MotorLimitsError
+from ophyd_async.epics.motor import (
+    MotorFlyableMovableLogic,
+    MotorFlyCtx,
+    MotorLimitsError,
+)
 
 from beamfly.devices.ca import ca_signal_r, ca_signal_rw
 from beamfly.devices.ca_transport import use_native_ca
@@ -37,6 +45,7 @@ from beamfly.errors import BadValue, CAError, CATimeout
 
 log = logging.getLogger(__name__)
 
+OTHERS = "somebody has stopped it, or sent it elsewhere"
 STOP_SECONDS = 3.0
 """How long a motor that is to stop is waited for, if its IOC cannot be reached."""
 
@@ -62,7 +71,7 @@ class OutsideLimits(MotorLimitsError, BadValue):
 
 
 class MoveEndedEarly(MotorLimitsError):
-    """A limit ended a move before its target."""
+    """Something ended a move before its target: a limit, or somebody else."""
 
 
 @dataclass
@@ -71,6 +80,8 @@ class MotorLogic(MotorFlyableMovableLogic):
 
     motor: "Motor"
     """Whose logic it is."""
+    usual_velocity: float | None = None
+    """VELO as it was before a flight, while there is one."""
 
     async def check_move(self, new_position: float) -> None:
         """OutsideLimits unless the target is within; without limits anything is."""
@@ -124,9 +135,85 @@ class MotorLogic(MotorFlyableMovableLogic):
             show = await self.motor.shown()
             msg = (
                 f"{await self.motor.title()} is at {show(here)}, not at "
-                f"{show(new_position)}: {reason} ended the move"
+                f"{show(new_position)}: {reason}"
             )
             raise MoveEndedEarly(msg)
+
+    # ---- flying
+
+    async def flight_ends(self, info: FlyMotorInfo) -> tuple[float, float]:
+        """Where a flight begins and ends, with the ways to speed up and to slow down.
+
+        The record goes from VBAS to VELO in ACCL seconds, whatever VELO is.
+        """
+        ramp = await self.acceleration_time.get_value()
+        base = min(await self.motor.base_speed(), info.speed)
+        way = 0.0 if base == info.speed else ramp * (info.speed + base) / 2
+        way = copysign(way, info.end_position - info.start_position)
+        return info.start_position - way, info.end_position + way
+
+    async def check_flight(self, info: FlyMotorInfo) -> None:
+        """Whether the motor can fly so; nothing is moved.
+
+        Raises:
+            OutsideLimits: It would leave its soft limits, also while it speeds up or
+                slows down, or it cannot go at that speed.
+        """
+        for end in await self.flight_ends(info):
+            await self.check_move(end)
+        fastest, slowest = await asyncio.gather(
+            self.max_velocity.get_value(), self.motor.base_speed()
+        )
+        # 0 stands for no limit
+        if not slowest <= info.speed <= (fastest or inf):
+            units = await self.motor_egu.get_value()
+            msg = (
+                f"{await self.motor.title()} cannot fly at {info.speed:g} {units}/s: "
+                f"it goes at {slowest:g} (VBAS) to {fastest or inf:g} (VMAX); it was "
+                "not moved"
+            )
+            raise OutsideLimits(msg)
+
+    async def on_prepare(self, value: FlyMotorInfo) -> MotorFlyCtx:
+        """Go to where the run-up begins, at the usual velocity."""
+        await self.check_flight(value)
+        if self.usual_velocity is None:
+            self.usual_velocity = await self.velocity.get_value()
+        else:
+            await self.velocity.set(self.usual_velocity)
+        begin, _ = await self.flight_ends(value)
+        here = await self.readback.get_value()
+        timeout = await self.calculate_timeout(here, begin)
+        await self.move(begin, lambda: timeout)
+        await self.velocity.set(value.speed)
+        return MotorFlyCtx(fly_info=value)
+
+    async def on_kickoff(self, ctx: MotorFlyCtx) -> MotorFlyCtx:
+        """Start to move; returns when the motor is as fast as it should be."""
+        _, end = await self.flight_ends(ctx.fly_info)
+        timeout = ctx.fly_info.timeout
+        if timeout == CALCULATE_TIMEOUT:
+            here = await self.readback.get_value()
+            timeout = await self.calculate_timeout(here, end)
+        seconds = timeout
+        ctx.status = AsyncStatus(self.move(end, lambda: seconds))
+        await asyncio.sleep(await self.acceleration_time.get_value())
+        return ctx
+
+    async def on_unstage(self) -> None:
+        """Stop, and have the velocity again that it had before it flew."""
+        await super().on_unstage()
+        usual, self.usual_velocity = self.usual_velocity, None
+        if usual is not None:
+            try:
+                await self.velocity.set(usual, timeout=STOP_SECONDS)
+            except (CAError, TimeoutError):
+                log.error(
+                    "%s has kept the velocity of the flight: set %s.VELO to %g again",
+                    self.motor.name,
+                    self.motor.record,
+                    usual,
+                )
 
     async def _late(self, target: float) -> CATimeout:
         """Where the motor is when it should be elsewhere, as far as that is known."""
@@ -143,27 +230,27 @@ class MotorLogic(MotorFlyableMovableLogic):
         return CATimeout(f"{text}: {where}", name=f"{motor.record}.VAL")
 
     async def _what_ended_it(self, target: float) -> str:
-        """The limit that kept the motor from its target, empty if it is there."""
+        """What kept the motor from its target, empty if it is there."""
         motor = self.motor
+        near = max(
+            abs(await motor.deadband.get_value()),
+            abs(await motor.motor_resolution.get_value()),
+        )
+        # a record that is stopped, or refuses a target, has another setpoint then
+        elsewhere = abs(await self.setpoint.get_value() - target) > near
+        away = abs(await self.readback.get_value() - target) > near
+        if not away:
+            return ""
         violated, high, low = await asyncio.gather(
             self._limit_violated(),
             motor.high_limit_switch.get_value(),
             motor.low_limit_switch.get_value(),
         )
-        if not (violated or high or low):
-            return ""
-        near = max(
-            abs(await motor.deadband.get_value()),
-            abs(await motor.motor_resolution.get_value()),
-        )
-        if abs(await self.readback.get_value() - target) <= near:
-            return ""
-        # a record that refuses a target goes back to the setpoint that it had
-        if violated and abs(await self.setpoint.get_value() - target) > near:
-            return "its soft limits"
+        if violated and elsewhere:
+            return "its soft limits ended the move"
         if high or low:
-            return f"its {'high' if high else 'low'} limit switch"
-        return ""
+            return f"its {'high' if high else 'low'} limit switch ended the move"
+        return OTHERS if elsewhere else ""
 
     async def _limit_violated(self) -> bool:
         """LVIO, which servers that only look like a motor record may not have."""
@@ -194,6 +281,7 @@ class Motor(OphydMotor, OnDemandFields):
         self._on_demand = {}
         self.has_limit_violation = True
         """Whether the record has a field LVIO, as far as is known."""
+        self._has_base_speed = True
         with use_native_ca():
             super().__init__(self.record)
         self._connector = RecordConnector(self.record, ("motor",))
@@ -222,6 +310,19 @@ class Motor(OphydMotor, OnDemandFields):
             motor_egu=self.motor_egu,
             motor=self,
         )
+
+    async def base_speed(self) -> float:
+        """VBAS, at which it starts and stops at once; 0 where there is no such field.
+
+        Raises:
+            CAError: The record cannot be read.
+        """
+        if self._has_base_speed and self._mock is None:  # pyright: ignore[reportUnknownMemberType]
+            try:
+                return float(await self.field("VBAS").get())
+            except NotConnectedError:
+                self._has_base_speed = False
+        return 0.0
 
     async def title(self) -> str:
         """Name and description, as messages have it: `m1 (sample, horizontal)`."""

@@ -100,12 +100,13 @@ def fly(
 
     triggers.check()
     infos = yield from trigger_infos(flight, triggers)
-    metadata = {"plan_name": "fly", "num_events": num, **_described(flight)}
+    metadata = {"plan_name": "fly", "num_events": num, **described(flight)}
     metadata |= md or {}
-    return (yield from _run(flight, on_missed, metadata, once))
+    return (yield from run_flight(flight, on_missed, metadata, once))
 
 
-def _described(flight: Flight) -> dict[str, Any]:
+def described(flight: Flight) -> dict[str, Any]:
+    """What a start document says of a flight."""
     return {
         "detectors": [detector.name for detector in flight.detectors],
         "flyers": [flyer.name for flyer, _ in flight.flyers],
@@ -113,7 +114,7 @@ def _described(flight: Flight) -> dict[str, Any]:
     }
 
 
-def _run(
+def run_flight(
     flight: Flight,
     on_missed: str,
     metadata: dict[str, Any],
@@ -274,7 +275,7 @@ def fly_grid(
         "num_events": num * rows,
         "shape": [rows, num],
         "motors": [getattr(slow, "name", "")],
-        **_described(flight),
+        **described(flight),
     }
     metadata |= md or {}
-    return (yield from _run(flight, on_missed, metadata, all_rows))
+    return (yield from run_flight(flight, on_missed, metadata, all_rows))
