@@ -72,7 +72,7 @@ def test_progress_is_in_units_of_work(RE, flyer, docs):
     done = [update["current"] for update in updates]
     assert done == sorted(done)
     assert {update["target"] for update in updates} == {3 * POINTS}
-    assert len(set(done)) > 3
+    assert len(set(done)) > 1
 
 
 def test_a_nest_of_loops_has_a_shape(RE, flyer, docs):

@@ -80,7 +80,7 @@ async def talk(ask: Callable[..., Awaitable[Any]]) -> None:
     assert await ask("submit", [Delay(1)], "My First Scan") == 220
     await ask("pause", 220)
     await ask("clear")
-    with pytest.raises(UnknownScan, match="Unknown scan ID 999"):
+    with pytest.raises(UnknownScan, match="The scan server has no scan 999"):
         await ask("waitUntilDone", 999)
     with pytest.raises(ScanServerError, match=r"is there a scan 999") as caught:
         await ask("abort", 999)

@@ -14,6 +14,7 @@ long.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from beamfly.ca.asyncio import Client
@@ -50,6 +51,8 @@ class CaChannels:
         if not plain or "://" in plain:
             msg = f"Error for PV {name}: it is no name that Channel Access could find"
             raise BadValue(msg)
+        if "$(" in plain or "${" in plain:
+            raise BadValue(f"Error for PV {name}: a macro in its name has no value")
         shared = self._pvs.get(plain)
         if shared is None:
             shared = SharedPV(self._client, plain, lambda: self._pvs.pop(plain, None))
@@ -277,7 +280,27 @@ class SharedPV:
         numeric = channel.native_type not in (Dbr.STRING, Dbr.ENUM)
         if numeric and channel.count > 1 and text.strip()[:1] == "[":
             return self._outgoing(parse_array(text))
+        # without a callback nobody would ever hear that the device dropped it
+        if numeric and not _is_number(text):
+            raise BadValue(f"{self.name} takes numbers, and {text!r} is none")
+        if self._is_enum and self._labels and not self._is_label(text):
+            states = ", ".join(self._labels)
+            raise BadValue(f"{self.name} has no state {text!r}: use one of {states}")
         return text, Dbr.STRING
+
+    def _is_label(self, text: str) -> bool:
+        return text in (self._labels or ()) or text.strip().isdigit()
+
+
+def _is_number(text: str) -> bool:
+    """Whether a device takes a text for a number: as Python does, or as 0x10."""
+    with suppress(ValueError):
+        float(text)
+        return True
+    with suppress(ValueError):
+        int(text, 0)
+        return True
+    return False
 
 
 def _ignore(error: Exception) -> None:

@@ -44,8 +44,7 @@ async def check_with_server(host: str, port: int, xml: bytes) -> None:
         async with AsyncScanClient(host, port) as client:
             told = await client.simulate(abridged(xml), TIMEOUT)
     except ScanServerError as error:
-        reason = error.reason.removeprefix("Failed to simulate: ")
-        raise _cannot_run(where, error.status, reason) from error
+        raise _cannot_run(where, error.status, error.reason) from error
     except ScanTimeout as error:
         msg = (
             f"{error}; nothing was submitted (ScanPlan(..., check=False) does not ask)"

@@ -83,19 +83,20 @@ class Call(ABC, Generic[T]):
 
     def _refuse(self, reply: HttpReply) -> NoReturn:
         what = self.request()
+        asked = f"{what.method} {what.path}"
         reason = refusal_reason(reply.body)
+        if "Unknown scan ID" in reason or reply.status == 404:
+            whom = "no such scan" if self.scan is None else f"no scan {self.scan}"
+            msg = f"The scan server has {whom}: it refused {asked}"
+            raise UnknownScan(msg, reply.status, reason)
         said = reason or "it gave no reason"
-        unknown = "Unknown scan ID" in reason or reply.status == 404
-        if not reason and self.scan is not None:
+        if reason in _SAYS_NOTHING and self.scan is not None:
             said += f"; is there a scan {self.scan}, and can this be done to it?"
-        msg = (
-            f"The scan server refused {what.method} {what.path} "
-            f"(status {reply.status}): {said}"
-        )
-        kind = UnknownScan if unknown else ScanServerError
-        raise kind(msg, reply.status, reason)
+        msg = f"The scan server refused {asked} (status {reply.status}): {said}"
+        raise ScanServerError(msg, reply.status, reason)
 
 
+_SAYS_NOTHING = ("", "Error retrieving log data")
 _TITLE = re.compile(r"<title>\s*(?:Error\s+\d+\s*)?(.*?)\s*</title>", re.S | re.I)
 _JAVA_CLASS = re.compile(r"^(?:[a-z]\w*\.)+\w*(?:Exception|Error):\s*")
 
@@ -116,6 +117,7 @@ def refusal_reason(body: bytes) -> str:
         message = (child_text(root, "message") or "").strip()
         trace = (child_text(root, "trace") or "").strip().partition("\n")[0].strip()
         trace = _JAVA_CLASS.sub("", trace)
-        return ": ".join(part for part in (message, trace) if part)
+        # the message says what was asked for, the trace begins with why not
+        return trace or message
     title = _TITLE.search(text)
     return html.unescape(title[1]) if title else text[:200]

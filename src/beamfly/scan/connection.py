@@ -1,5 +1,6 @@
 """What the clients of a scan server share: where it is, what failures read like."""
 
+import re
 import ssl
 from typing import Any
 
@@ -12,6 +13,9 @@ from beamfly.scan.sequence import submission
 
 UNREACHED = (ScanServerDisconnected, ScanTimeout)
 """Errors that may go away by themselves."""
+
+
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 def http_options() -> dict[str, Any]:
@@ -72,6 +76,8 @@ class Connection:
                 f"The scan server at {self.url} did not answer {what} in {seconds:g} s"
             )
             return ScanTimeout(msg)
-        why = str(error) or type(error).__name__
+        why = _ERRNO.sub("", str(error)) or type(error).__name__
+        if isinstance(error, httpx.ConnectError):
+            why += "; is it running?"
         msg = f"Failed to reach scan server at {self.url} for {what}: {why}"
         return ScanServerDisconnected(msg)

@@ -99,7 +99,7 @@ class ScanInfo:
         text = f"'{self.name}' [{self.id}]: {self.state}"
         if self.state == "Running":
             text += f", {self.percentage()} %"
-        return f"{text}, {self.error}" if self.error else text
+        return text if self.error in (None, "", self.state) else f"{text}, {self.error}"
 
     @classmethod
     def from_xml(cls, element: ET.Element) -> "ScanInfo":

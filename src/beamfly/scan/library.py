@@ -67,7 +67,9 @@ class FileLibrary:
         # the server's own examples serve where nothing else does
         if plain in _EXAMPLES and (self._examples or plain != name):
             return _EXAMPLES[plain]
-        raise BadValue(f"cannot open '{name}'")
+        folders = ", ".join(str(root) for root in self._roots)
+        where = f"it is not in {folders}" if folders else "no script path is configured"
+        raise BadValue(f"cannot open '{name}': {where}")
 
     def script(self, name: str, arguments: list[str]) -> Script:
         """A script with its arguments; BadValue if there is none."""

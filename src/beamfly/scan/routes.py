@@ -280,4 +280,5 @@ def _deadline(text: str | None) -> float | None:
     try:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").timestamp()
     except (ValueError, OverflowError):
-        raise BadValue(f"Invalid deadline '{text}'") from None
+        msg = f"Invalid deadline '{text}': yyyy-mm-dd HH:MM:SS is needed"
+        raise BadValue(msg) from None

@@ -82,7 +82,7 @@ class Waiting:
             raise ScanTimeout(msg)
 
     def _judge(self, info: ScanInfo) -> None:
-        why = f": {info.error}" if info.error else ""
+        why = f": {info.error}" if info.error not in (None, "", info.state) else ""
         if info.state == "Failed":
             raise ScanFailed(f"Scan {info.id} '{info.name}' failed{why}", info)
         if info.state == "Aborted":

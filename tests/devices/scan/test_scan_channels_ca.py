@@ -285,6 +285,31 @@ async def test_texts_that_do_not_fit_are_refused_at_once(client: AsyncScanClient
         await run(client, Set("S:t", "y" * 41))
 
 
+@pytest.mark.parametrize(
+    ("pv", "text", "said"),
+    [
+        ("S:n", "abc", "S:n takes numbers, and 'abc' is none"),
+        ("S:count", "True", "S:count takes numbers, and 'True' is none"),
+        ("S:mode", "Foo", "S:mode has no state 'Foo': use one of Idle, Run, Error"),
+    ],
+)
+async def test_texts_that_a_device_would_drop_fail_the_scan(
+    client: AsyncScanClient, pv: str, text: str, said: str
+):
+    with pytest.raises(ScanFailed, match=f"Failed to write {pv} = {text}: {said}"):
+        await run(client, Set(pv, text))
+
+
+async def test_texts_that_are_numbers_are_written(client: AsyncScanClient):
+    values = await run(
+        client,
+        Set("S:n", " 12.5 ", completion=True),
+        Set("S:mode", "1", completion=True),
+        Log("S:n", "S:mode"),
+    )
+    assert values == {"S:n": [12.5], "S:mode": ["Run"]}
+
+
 async def test_a_pv_that_never_connects_is_named(config: Config):
     async with scanning(config, connect_timeout=0.3) as client:
         with pytest.raises(
@@ -398,3 +423,5 @@ async def test_arrays_have_as_many_elements_as_there_are():
 def test_names_of_other_protocols():
     with pytest.raises(BadValue, match="Error for PV pva://x"):
         CaChannels(None).open("pva://x", lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(BadValue, match="a macro in its name has no value"):
+        CaChannels(None).open("$(P):x", lambda: None)  # type: ignore[arg-type]
