@@ -214,19 +214,27 @@ def test_without_an_encoder(RE: RunEngine, rig: Rig, docs: Documents) -> None:
 # ---- what is refused before anything moves
 
 
+def slow(rig: Rig) -> Motor:
+    """The motor, from now on with a top speed."""
+    ioc = rig.beamline.ioc
+    ioc.call(lambda: ioc.motors["x"].record.post(VMAX=30.0))
+    return rig.x
+
+
 def refusals(rig: Rig) -> dict[str, tuple[type[Exception], Any]]:
     """Pattern of the message -> its class, and the plan."""
     panda, x, y = rig.panda, rig.x, rig.y
     return {
-        r"x \(sample, horizontal\) was not moved from 0.0000 mm to 103.2500 mm: its "
-        r"soft limits are -100.0000 mm and 100.0000 mm": (
+        r"x \(sample, horizontal\) cannot fly from -1.2500 mm to 100.7500 mm at 50 "
+        r"mm/s: to speed up and slow down it needs -3.7500 mm to 103.2500 mm, and its "
+        r"soft limits are -100.0000 mm and 100.0000 mm; it was not moved": (
             OutsideLimits,
             # the points are within, the way to slow down is not
             lambda: fly_motor(panda, x, 0, 99.5, 200, 0.01),
         ),
-        r"cannot fly at 50 mm/s: it goes at 0 \(VBAS\) to 30 \(VMAX\)": (
+        r"at 50 mm/s: it goes at 0 \(VBAS\) to 30 \(VMAX\); it was not moved": (
             OutsideLimits,
-            lambda: fly_motor(panda, x, 0, 10, 21, 0.01),
+            lambda: fly_motor(panda, slow(rig), 0, 10, 21, 0.01),
         ),
         r"100.1 counts of INENC1.VAL, and PCOMP makes steps of whole counts: go from "
         r"0 to 9.99, or take trigger='sequence'": (
@@ -288,8 +296,6 @@ def test_what_is_refused_before_anything_moves(
 ) -> None:
     other = rig.panda.inenc[2]
     RE(bps.mv(other.val_offset, 7.0, other.val_scale, COUNT))
-    ioc = rig.beamline.ioc
-    ioc.call(lambda: ioc.motors["x"].record.post(VMAX=30.0))
     moved = rig.beamline.stage.axes["x"].revision
     for pattern, (error, plan) in refusals(rig).items():
         with pytest.raises(error, match=pattern):

@@ -85,22 +85,26 @@ class MotorLogic(MotorFlyableMovableLogic):
 
     async def check_move(self, new_position: float) -> None:
         """OutsideLimits unless the target is within; without limits anything is."""
-        motor = self.motor
+        low, high = await self._limits()
+        if low <= new_position <= high:
+            return
+        here = await self.readback.get_value()
+        show = await self.motor.shown()
+        msg = (
+            f"{await self.motor.title()} was not moved from {show(here)} to "
+            f"{show(new_position)}: its soft limits are {show(low)} and {show(high)}"
+        )
+        raise OutsideLimits(msg)
+
+    async def _limits(self) -> tuple[float, float]:
+        """Soft limits, infinite if there are none."""
         low, high, dial_low, dial_high = await asyncio.gather(
             self.low_limit_travel.get_value(),
             self.high_limit_travel.get_value(),
             self.dial_low_limit_travel.get_value(),
             self.dial_high_limit_travel.get_value(),
         )
-        if dial_low == dial_high == 0 or low <= new_position <= high:
-            return
-        here = await self.readback.get_value()
-        show = await motor.shown()
-        msg = (
-            f"{await motor.title()} was not moved from {show(here)} to "
-            f"{show(new_position)}: its soft limits are {show(low)} and {show(high)}"
-        )
-        raise OutsideLimits(msg)
+        return (-inf, inf) if dial_low == dial_high == 0 else (low, high)
 
     async def stop(self) -> None:
         """Stop if it moves; one that cannot be reached is reported, and no more.
@@ -159,18 +163,27 @@ class MotorLogic(MotorFlyableMovableLogic):
             OutsideLimits: It would leave its soft limits, also while it speeds up or
                 slows down, or it cannot go at that speed.
         """
-        for end in await self.flight_ends(info):
-            await self.check_move(end)
+        begin, end = await self.flight_ends(info)
+        low, high = await self._limits()
         fastest, slowest = await asyncio.gather(
             self.max_velocity.get_value(), self.motor.base_speed()
         )
+        units = await self.motor_egu.get_value()
+        show = await self.motor.shown()
+        problem = ""
+        if not low <= min(begin, end) <= max(begin, end) <= high:
+            problem = (
+                f"to speed up and slow down it needs {show(begin)} to {show(end)}, and "
+                f"its soft limits are {show(low)} and {show(high)}"
+            )
         # 0 stands for no limit
         if not slowest <= info.speed <= (fastest or inf):
-            units = await self.motor_egu.get_value()
+            problem = f"it goes at {slowest:g} (VBAS) to {fastest or inf:g} (VMAX)"
+        if problem:
             msg = (
-                f"{await self.motor.title()} cannot fly at {info.speed:g} {units}/s: "
-                f"it goes at {slowest:g} (VBAS) to {fastest or inf:g} (VMAX); it was "
-                "not moved"
+                f"{await self.motor.title()} cannot fly from "
+                f"{show(info.start_position)} to {show(info.end_position)} at "
+                f"{info.speed:g} {units}/s: {problem}; it was not moved"
             )
             raise OutsideLimits(msg)
 
