@@ -86,9 +86,9 @@ def test_a_panda_is_followed_by_its_own_clock(
     out = capsys.readouterr().out
     assert f"(1e+04 Hz), missed 0, {stats.path}\n" in out
     assert Path(stats.path).exists()
-    events = seen["event"]
-    assert events[0]["data"] == {COUNTER: pytest.approx(0.5)}
-    flown = [event for event in events if COUNTER in event["data"]]
+    assert [doc["name"] for doc in seen["descriptor"]] == ["primary", "report"]
+    flown = [event for event in seen["event"] if COUNTER in event["data"]]
+    assert flown[0]["data"] == {COUNTER: pytest.approx(0.5)}
     assert flown[-1]["data"] == {COUNTER: pytest.approx(150)}
     # the clock counts from when it was armed
     assert abs(flown[0]["time"] - time.time()) < 60
@@ -129,8 +129,9 @@ def test_the_table_of_best_effort_callback_is_filled(
 
 
 def test_a_reader_that_is_slow_holds_nobody_up(
-    RE: RunEngine, panda: HDFPanda, hand: Hand
+    RE: RunEngine, panda: HDFPanda, hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("beamfly.live.flight.PATIENCE", 0.1)
     entered, leave = threading.Event(), threading.Event()
 
     def stuck(name: str, doc: Any) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import sys
 import threading
 import time
@@ -175,6 +176,24 @@ def test_in_a_terminal_one_line_is_rewritten_under_the_table(
     assert shown.startswith("det: 100 of 100 rows in 1 s (100 Hz), missed 0, ")
     assert shown.endswith("scan 7 (fly), uid run\n")
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+def test_a_narrow_terminal_gets_what_matters_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    live = LiveFlight(table=False)
+    flight = Flight(live, tmp_path / "f.h5", num_events=100)
+    flight.take(40)
+    until(lambda: "40/100  40 % 100 Hz  missed 0" in terminal.getvalue())
+    flight.stop()
+    assert live.wait()
+    lines = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "\n", terminal.getvalue())
+    assert "left" not in "".join(lines.splitlines())
+    assert "…" not in lines
 
 
 def test_a_picture_file_has_the_last_picture(tmp_path: Path) -> None:

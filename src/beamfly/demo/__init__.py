@@ -16,8 +16,8 @@ from bluesky.run_engine import call_in_bluesky_event_loop
 from beamfly.catalog import make_db
 from beamfly.demo.picture import draw_map
 from beamfly.demo.recorded import check_recorded, fly_recorded
-from beamfly.demo.terminal import FrameLine
 from beamfly.errors import BeamflyError, CatalogError, HdfError
+from beamfly.live import LiveFlight
 from beamfly.sim import SimulatedBeamline, fly_map
 
 Array = npt.NDArray[np.float64]
@@ -63,16 +63,15 @@ def _demonstrate_map(
     frame_time: float,
     say: Say,
 ) -> None:
-    num = shape[0] * shape[1]
     say(f"1. A map of {shape[0]} x {shape[1]} points on a simulated beamline")
     with SimulatedBeamline() as beamline:
         devices = beamline.devices(output)
         _connect(devices.connect)
         say(f"   PandA on {devices.panda.address}, all blocks connected")
-        with FrameLine(num) as line:
-            token = RE.subscribe(line)  # pyright: ignore[reportUnknownMemberType]
-            uid = fly(RE, fly_map(devices, shape=shape, frame_time=frame_time))
-            RE.unsubscribe(token)  # pyright: ignore[reportUnknownMemberType]
+        live = LiveFlight(table=False, plot=False)
+        token = RE.subscribe(live)  # pyright: ignore[reportUnknownMemberType]
+        uid = fly(RE, fly_map(devices, shape=shape, frame_time=frame_time))
+        RE.unsubscribe(token)  # pyright: ignore[reportUnknownMemberType]
         _connect(devices.panda.disconnect)
     columns = read_back(db, uid)
     say(f"   read back through databroker: {describe(columns)}")

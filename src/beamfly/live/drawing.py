@@ -67,7 +67,7 @@ class Drawing:
         self._changed: set[str] = set()
         self._due = 0.0
 
-    def document(self, name: str, doc: Document) -> None:
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
         """Nothing to do."""
 
     def rows(

@@ -51,13 +51,13 @@ class EventFeed:
         self._latest: dict[str, tuple[StreamWatch, Block, Mapping[str, Floats]]] = {}
         self._emitted: dict[str, int] = {}
 
-    def document(self, name: str, doc: Document) -> None:
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
         """Hand a document on, unless it waits for values from files."""
         if name in ("stream_resource", "stream_datum"):
             return
         if name == "descriptor" and external_keys(doc):
-            # told when its rows come: then it is known what is drawn
             self._flown[str(doc["uid"])] = doc
+            self._describe(watches[str(doc.get("name", "primary"))])
         elif name == "event" and str(doc["descriptor"]) in self._flown:
             self._keep(self._flown[str(doc["descriptor"])], doc)
         elif name == "descriptor" and self._flown and not self._flown_only:
@@ -79,7 +79,6 @@ class EventFeed:
         self, watch: StreamWatch, block: Block, motors: Mapping[str, Floats]
     ) -> None:
         """Make events of some of the rows."""
-        self._describe(watch)
         name = watch.stream.name
         self._latest[name] = (watch, block, motors)
         stepped = watch.stream.in_events
@@ -103,12 +102,8 @@ class EventFeed:
         return sorted({*first, *(ends.astype(int) - 1).tolist()})
 
     def _describe(self, watch: StreamWatch) -> None:
-        """Tell the callback of the stream, once per descriptor."""
-        name = watch.stream.name
-        uid = str(watch.stream.descriptor["uid"])
-        if name in self._descriptors and self._descriptors[name]["uid"] == uid:
-            return
-        plain = plain_descriptor(watch)
+        """Tell the callback of the stream."""
+        name, plain = watch.stream.name, plain_descriptor(watch)
         self._descriptors[name] = plain
         with _no_plot(self._callback, name):
             self._callback("descriptor", plain)
@@ -147,7 +142,6 @@ class EventFeed:
         for watch, block, motors in self._latest.values():
             self._emit(watch, block, motors, block.stop - 1)
         for watch in watches.values():
-            self._describe(watch)  # one without any row
             for event in self._events.get(watch.stream.name, {}).values():
                 self._callback("event", {**event, "filled": {}})
         self._callback("stop", dict(doc))

@@ -96,7 +96,7 @@ class FlownRun:
         elif name == "stop":
             self._each(lambda viewer: viewer.stop({}, doc))
         else:
-            self._each(lambda viewer: viewer.document(name, doc))
+            self._each(lambda viewer: viewer.document(name, doc, {}))
 
     def close(self) -> None:
         """End the thread, although the run has not stopped."""
@@ -144,7 +144,8 @@ class FlownRun:
                 self._watch_streams()
             elif name == "event":
                 self._take_event(doc)
-            self._each(lambda viewer, n=name, d=doc: viewer.document(n, d))
+            given = (name, doc, self._watches)
+            self._each(lambda viewer, given=given: viewer.document(*given))
         for watch in self._watches.values():
             watch.count(post.arrived)
             self._read(watch, last=post.stop is not None)

@@ -52,7 +52,7 @@ class Cell:
         self._text = ""
         self._shown = ""
 
-    def document(self, name: str, doc: Document) -> None:
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
         """Nothing to do."""
 
     def rows(

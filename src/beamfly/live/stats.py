@@ -74,7 +74,7 @@ class FlyStats:
     @property
     def missed_words(self) -> str:
         """Missing rows by source, such as `missed 3 (3 gaps in time: ...)`."""
-        breaks = f", breaks of so many periods: {self.breaks}" if self.breaks else ""
+        breaks = f", breaks (in periods): {self.breaks}" if self.breaks else ""
         if not self.missed_by:
             return f"missed 0{breaks}"
         told = ", ".join(

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Column
 
 from beamfly.live.announced import Document
 from beamfly.live.rows import Block, Floats
+from beamfly.live.stats import FlyStats
 from beamfly.live.viewer import Watches
 from beamfly.live.watch import StreamWatch
 from beamfly.live.words import all_stats, summary
@@ -43,12 +43,13 @@ class TerminalLines:
 
     def __init__(self, start: Document) -> None:
         self._start = start
-        narrow = Column(no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=_BAR),
             TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[figures]}", markup=False, table_column=narrow),
+            TextColumn("{task.fields[figures]}", markup=False),
+            # what others print is not to be broken where lines end
+            console=Console(highlight=False, markup=False, soft_wrap=True),
             # this thread writes, no other one
             auto_refresh=False,
             transient=True,
@@ -56,7 +57,7 @@ class TerminalLines:
         self._tasks: dict[str, TaskID] = {}
         self._shown = False
 
-    def document(self, name: str, doc: Document) -> None:
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
         """Nothing to do."""
 
     def rows(
@@ -76,12 +77,24 @@ class TerminalLines:
                 "completed": stats.frames,
                 "total": stats.expected,
                 "count": stats.count,
-                "figures": "  ".join(stats.figures()),
+                "figures": self._fitting(stats),
             }
             if stats.name not in self._tasks:
                 self._tasks[stats.name] = self._progress.add_task(stats.name, **fields)
             self._progress.update(self._tasks[stats.name], **fields)
         self._progress.refresh()
+
+    def _fitting(self, stats: FlyStats) -> str:
+        """As many of the figures as there is room for, most important first."""
+        width = self._progress.console.width
+        room = width - len(stats.name) - _BAR - len(stats.count) - 4
+        text = ""
+        for figure in stats.figures():
+            longer = f"{text}  {figure}".strip()
+            if len(longer) > room:
+                break
+            text = longer
+        return text
 
     def stop(self, watches: Watches, doc: Document) -> None:
         """Take the lines away, print the summary."""
@@ -106,7 +119,7 @@ class LogLines:
         self._start = start
         self._told: dict[str, float] = {}
 
-    def document(self, name: str, doc: Document) -> None:
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
         """Nothing to do."""
 
     def rows(

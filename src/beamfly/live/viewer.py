@@ -24,8 +24,8 @@ class Viewer(Protocol):
     about: str
     """What it shows at present, for errors."""
 
-    def document(self, name: str, doc: Document) -> None:
-        """Take a document, other than announcements of rows and the stop."""
+    def document(self, name: str, doc: Document, watches: Watches) -> None:
+        """Take a document other than the stop; streams are watched by then."""
 
     def rows(
         self, watch: StreamWatch, block: Block, motors: Mapping[str, Floats]
