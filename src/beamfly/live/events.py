@@ -43,6 +43,7 @@ class EventFeed:
         self.about = about or f"{type(callback).__name__} (a callback)"
         self._callback, self._limit = callback, points_per_second
         self._flown_only = flown_only
+        self._is_best_effort = hasattr(callback, "noplot_streams")
         self._descriptors: dict[str, Document] = {}
         self._flown: dict[str, Document] = {}
         self._events: dict[str, dict[int, Document]] = {}
@@ -60,11 +61,27 @@ class EventFeed:
             self._describe(watches[str(doc.get("name", "primary"))])
         elif name == "event" and str(doc["descriptor"]) in self._flown:
             self._keep(self._flown[str(doc["descriptor"])], doc)
-        elif name == "descriptor" and self._flown and not self._flown_only:
-            with _no_plot(self._callback, str(doc.get("name"))):
-                self._callback(name, dict(doc))
         elif name == "start" or not self._flown_only:
-            self._callback(name, dict(doc))
+            self._give(name, dict(doc))
+
+    def _give(self, name: str, doc: Any) -> None:
+        """Call the callback."""
+        best_effort: Any = self._callback
+        if not self._is_best_effort:
+            self._callback(name, doc)
+        elif not self._flown and name != "start":
+            best_effort(name, doc)
+        else:
+            # In a flight it is to plan no plots: it would draw each event anew, and
+            # plot reports, of which there is one. `escape` keeps it from doing its
+            # part later, in the main thread, as it does where there are windows.
+            before = best_effort.noplot_streams
+            if name == "descriptor":
+                best_effort.noplot_streams = [*before, doc.get("name")]
+            try:
+                best_effort(name, doc, escape=True)
+            finally:
+                best_effort.noplot_streams = before
 
     def _keep(self, descriptor: Document, event: Document) -> None:
         """Keep an event until its row is read; one that has no values says nothing."""
@@ -105,8 +122,7 @@ class EventFeed:
         """Tell the callback of the stream."""
         name, plain = watch.stream.name, plain_descriptor(watch)
         self._descriptors[name] = plain
-        with _no_plot(self._callback, name):
-            self._callback("descriptor", plain)
+        self._give("descriptor", plain)
 
     def _emit(
         self, watch: StreamWatch, block: Block, motors: Mapping[str, Floats], row: int
@@ -121,7 +137,7 @@ class EventFeed:
         taken = float(event.get("time", taken))
         data = {key: float(block.values[key][index]) for key in watch.choice.wanted}
         stamps = dict.fromkeys(data, taken)
-        self._callback(
+        self._give(
             "event",
             {
                 "uid": event.get("uid") or str(uuid.uuid4()),
@@ -143,8 +159,8 @@ class EventFeed:
             self._emit(watch, block, motors, block.stop - 1)
         for watch in watches.values():
             for event in self._events.get(watch.stream.name, {}).values():
-                self._callback("event", {**event, "filled": {}})
-        self._callback("stop", dict(doc))
+                self._give("event", {**event, "filled": {}})
+        self._give("stop", dict(doc))
 
     def finish(self, watches: Watches) -> None:
         """Nothing more to do."""
@@ -183,24 +199,3 @@ def plain_descriptor(watch: StreamWatch) -> dict[str, Any]:
             for name, found in objects.items()
         },
     }
-
-
-class _no_plot:  # noqa: N801
-    """While a BestEffortCallback hears of a stream, have it plan no plot of that.
-
-    It would draw each event anew, and the picture of a flight is drawn here already;
-    it would also plot reports, of which there is one.
-    """
-
-    def __init__(self, callback: Any, stream: str) -> None:
-        self._callback = callback if hasattr(callback, "noplot_streams") else None
-        self._stream = stream
-
-    def __enter__(self) -> None:
-        if self._callback is not None:
-            self._before = self._callback.noplot_streams
-            self._callback.noplot_streams = [*self._before, self._stream]
-
-    def __exit__(self, *error: object) -> None:
-        if self._callback is not None:
-            self._callback.noplot_streams = self._before
