@@ -5,7 +5,8 @@
 A C IOC serves what is read and written; our server posts updates and serves 40 motor
 records, which the C IOC cannot. Each client runs in a process of its own; rounds are
 interleaved and medians are printed. `cpu` is processor time of the client's process,
-all of its threads included.
+all of its threads included. `own motors` are those of `beamfly.devices`, which connect
+the fields that they use and any other on demand; the others are those of ophyd-async.
 """
 
 import argparse
@@ -27,26 +28,17 @@ MOTORS = 40
 SIGNALS = 1000
 UPDATES = 5000
 GETS = 2000
-CLIENTS = ("aioca", "beamfly")
+OWN = "own motors"
+CLIENTS = ("aioca", "beamfly", OWN)
 SERVER = """
 import asyncio, sys
 from beamfly.ca.config import Config
 from beamfly.ca.pv import PV
-from beamfly.ca.records import RecordGroup
 from beamfly.ca.server_asyncio import Server
+from beamfly.sim.ioc.motor_fields import MotorSettings, motor_record
 port, count, updates = map(int, sys.argv[1:])
 def motor():
-    enums = {"DIR": ("Pos", "Neg"), "FOFF": ("Variable", "Frozen"),
-             "SET": ("Use", "Set")}
-    ints = ("SREV", "PREC", "DMOV", "HLS", "LLS", "STOP")
-    floats = ("RBV", "MRES", "UREV", "ERES", "VELO", "OFF", "VMAX", "ACCL", "RDBD",
-              "LLM", "HLM", "DLLM", "DHLM")
-    return RecordGroup("motor", {
-        "VAL": PV(0.0, units="mm", precision=3), "OUT": "@asyn(SIM)",
-        **{name: PV(0, states=states) for name, states in enums.items()},
-        **{name: PV(0, type="short") for name in ints},
-        **dict.fromkeys(floats, 1.0),
-    })
+    return motor_record(MotorSettings(), 1e-4)
 async def main():
     pvs = {f"B:m{n}": motor() for n in range(count)}
     async def post(put):
@@ -155,16 +147,15 @@ async def measure(results: dict[str, tuple[float, float]]) -> None:
 
     motors = [Motor(f"B:m{n}", name=f"m{n}") for n in range(MOTORS)]
 
-    async def connect() -> None:
-        await asyncio.gather(*(motor.connect(timeout=20) for motor in motors))
-
-    results["connect 40 motors (whole)"] = await timed(1, connect)
+    results["connect 40 motors (whole)"] = await timed(
+        1, lambda: asyncio.gather(*(motor.connect(timeout=20) for motor in motors))
+    )
+    results["channels of 40 motors (count)"] = channels(), 0.0
     signals = [epics_signal_rw(float, f"B:s{n}") for n in range(SIGNALS)]
 
-    async def connect_signals() -> None:
-        await asyncio.gather(*(signal.connect(timeout=20) for signal in signals))
-
-    results["connect 1000 signals (whole)"] = await timed(1, connect_signals)
+    results["connect 1000 signals (whole)"] = await timed(
+        1, lambda: asyncio.gather(*(signal.connect(timeout=20) for signal in signals))
+    )
     number = epics_signal_rw(float, "B:float")
     blind = epics_signal_rw(float, "B:float", wait=False)
     enum = epics_signal_r(str, "B:enum")
@@ -188,9 +179,6 @@ async def measure(results: dict[str, tuple[float, float]]) -> None:
         for _ in range(GETS // 100):
             await asyncio.gather(*(number.get_value() for _ in range(100)))
 
-    async def read_motors() -> None:
-        await asyncio.gather(*(motor.read() for motor in motors))
-
     results["get"] = await timed(GETS, repeat(number.get_value))
     results["get, 100 at once"] = await timed(GETS, together)
     results["get enum"] = await timed(GETS, repeat(enum.get_value))
@@ -202,8 +190,71 @@ async def measure(results: dict[str, tuple[float, float]]) -> None:
     results["set 2000 doubles, wait"] = await timed(
         GETS, repeat(lambda: wave.set(data))
     )
-    results["read 40 motors (whole)"] = await timed(1, read_motors)
+    results["read 40 motors (whole)"] = await timed(
+        1, lambda: asyncio.gather(*(motor.read() for motor in motors))
+    )
     results["update"] = await timed(UPDATES, lambda: updates(posted, go, results))
+    await measure_fields(results)
+
+
+async def measure_fields(results: dict[str, tuple[float, float]]) -> None:
+    """Every field of every motor: a signal for each, then all of them read once."""
+    from ophyd_async.epics.core import epics_signal_r
+
+    from beamfly.devices.record_names import ALIASES
+
+    before = channels()
+    signals: list[Any] = [
+        epics_signal_r(None, f"B:m{n}.{field}")  # type: ignore[arg-type]
+        for n in range(MOTORS)
+        for field in ALIASES["motor"].values()
+    ]
+
+    async def connect() -> None:
+        await asyncio.gather(*(signal.connect(timeout=60) for signal in signals))
+
+    async def read() -> None:
+        await asyncio.gather(*(signal.get_value() for signal in signals))
+
+    results["connect all fields of them (whole)"] = await timed(1, connect)
+    results["further channels (count)"] = channels() - before, 0.0
+    results["read all fields of them (whole)"] = await timed(1, read)
+
+
+async def measure_own(results: dict[str, tuple[float, float]]) -> None:
+    """The motors of beamfly, which connect what they use and the rest on demand."""
+    from beamfly.devices import Motor
+
+    motors = [Motor(f"B:m{n}", name=f"m{n}") for n in range(MOTORS)]
+
+    async def connect() -> None:
+        await asyncio.gather(*(motor.connect(timeout=20) for motor in motors))
+
+    async def read() -> None:
+        await asyncio.gather(*(motor.read_fields() for motor in motors))
+
+    results["connect 40 motors (whole)"] = await timed(1, connect)
+    results["channels of 40 motors (count)"] = channels(), 0.0
+    results["read all fields of them (whole)"] = await timed(1, read)
+    results["read all fields again (whole)"] = await timed(1, read)
+
+
+def channels() -> float:
+    """How many channels this process has open."""
+    if "aioca" in sys.modules and not native():
+        import aioca
+
+        return float(len(aioca.get_channel_infos()))
+    from beamfly.ca.default_client import get_client
+
+    return float(len(get_client().core.channels))
+
+
+def native() -> bool:
+    """Whether beamfly speaks for ophyd-async here."""
+    from beamfly.devices import native_ca_in_use
+
+    return native_ca_in_use()
 
 
 async def updates(
@@ -231,12 +282,12 @@ async def updates(
 
 def client(name: str) -> None:
     """Measure one client and print what came of it as JSON."""
-    if name == "beamfly":
+    if name != "aioca":
         from beamfly.devices import use_native_ca
 
         use_native_ca()
     results: dict[str, tuple[float, float]] = {}
-    asyncio.run(measure(results))
+    asyncio.run(measure_own(results) if name == OWN else measure(results))
     print(json.dumps(results))
 
 
@@ -265,13 +316,17 @@ def main() -> None:
                 ).stdout
                 for what, pair in json.loads(output.splitlines()[-1]).items():
                     found.setdefault(what, {}).setdefault(name, []).append(pair)
-    print(f"{'us per operation':32}{'aioca':>10}{'cpu':>10}{'beamfly':>10}{'cpu':>10}")
+    heads = "".join(f"{name:>12}{'cpu':>9}" for name in CLIENTS)
+    print(f"{'us per operation':36}{heads}")
     for what, by_client in found.items():
-        line = f"{what:32}"
+        line = f"{what:36}"
         for name in CLIENTS:
-            for column in (0, 1):
-                value = statistics.median(pair[column] for pair in by_client[name])
-                line += f"{value:10.0f}"
+            pairs = by_client.get(name)
+            for width, column in ((12, 0), (9, 1)):
+                text = ""
+                if pairs:
+                    text = f"{statistics.median(pair[column] for pair in pairs):.0f}"
+                line += f"{text:>{width}}"
         print(line)
 
 
