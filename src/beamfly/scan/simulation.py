@@ -87,8 +87,11 @@ class Simulation:
                 opened.append(name)
             except BadValue as error:
                 self._errors.append(f"ERROR: {error}")
+        limits = [name for name in limits if name in opened]
         until = self._scheduler.now + self._config.read_timeout
-        while devices.missing() is not None and self._scheduler.now < until:
+        while self._scheduler.now < until and (
+            devices.missing() is not None or not self._shown(devices, limits)
+        ):
             yield until
         for name in dict.fromkeys(opened):
             if not devices.open(name).channel.connected:
@@ -99,6 +102,12 @@ class Simulation:
                 self._limit(devices, low, -math.inf),
                 self._limit(devices, high, math.inf),
             )
+
+    @staticmethod
+    def _shown(devices: DeviceTable, names: list[str]) -> bool:
+        """Whether PVs have values: they come somewhat later than the connection."""
+        channels = [devices.open(name).channel for name in names]
+        return all(channel.reading is not None for channel in channels)
 
     @staticmethod
     def _limit(devices: DeviceTable, name: str, missing: float) -> float:
