@@ -23,6 +23,7 @@ from beamfly.scan.command import (
 )
 from beamfly.scan.moves import (
     Completion,
+    Limit,
     Readback,
     Timeout,
     Tolerance,
@@ -37,7 +38,6 @@ from beamfly.scan.xmltext import (
     Child,
     Kind,
     given,
-    positive,
 )
 
 Body = Command | Iterable[Any] | None
@@ -106,16 +106,30 @@ class Container(XmlCommand):
         """The body as indented lines."""
         return ",\n".join(command.format(level + 1) for command in self.body)
 
-    def in_brackets(self, level: int) -> str:
-        """The body as a list in indented lines; empty if there is no body."""
-        if not self.body:
-            return ""
-        blanks = self.indent(level)
-        return f",\n{blanks}[\n{self.lines(level)}\n{blanks}]"
+
+class Bracketed(Container):
+    """A command with a device and values around its body, which is in brackets."""
+
+    def _head(self) -> str:
+        raise NotImplementedError
+
+    def _tail(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        body = f", [ {self.listed()} ]" if self.body else ""
+        return f"{self._head()}{body}{self._tail()}"
+
+    def format(self, level: int = 0) -> str:
+        """The command as indented lines."""
+        blanks, body = self.indent(level), ""
+        if self.body:
+            body = f",\n{blanks}[\n{self.lines(level)}\n{blanks}]"
+        return f"{blanks}{self._head()}{body}{self._tail()}"
 
 
 @dataclass(eq=False, repr=False)
-class If(Container, tag="if"):
+class If(Bracketed, tag="if"):
     """Execute commands if a device compares with a value right now."""
 
     device: Annotated[str, Child("device", NAME)]
@@ -158,18 +172,9 @@ class If(Container, tag="if"):
     def _tail(self) -> str:
         return f", tolerance={self.tolerance:g}{handler_text(self.errhandler)})"
 
-    def __repr__(self) -> str:
-        body = f", [ {self.listed()} ]" if self.body else ""
-        return f"{self._head()}{body}{self._tail()}"
-
-    def format(self, level: int = 0) -> str:
-        """The command as indented lines."""
-        body = self.in_brackets(level)
-        return f"{self.indent(level)}{self._head()}{body}{self._tail()}"
-
 
 @dataclass(eq=False, repr=False)
-class Loop(Container, Written, tag="loop"):
+class Loop(Bracketed, Written, tag="loop"):
     """Step a device through positions and execute commands at each.
 
     The end is always reached. A step whose sign does not lead from start to end makes
@@ -242,15 +247,6 @@ class Loop(Container, Written, tag="loop"):
             text += f", timeout={self.timeout:g}"
         return f"{text}{handler_text(self.errhandler)})"
 
-    def __repr__(self) -> str:
-        body = f", [ {self.listed()} ]" if self.body else ""
-        return f"{self._head()}{body}{self._tail()}"
-
-    def format(self, level: int = 0) -> str:
-        """The command as indented lines."""
-        body = self.in_brackets(level)
-        return f"{self.indent(level)}{self._head()}{body}{self._tail()}"
-
 
 class Group(Container):
     """A command that is nothing but its body."""
@@ -276,16 +272,7 @@ class Group(Container):
 class Parallel(Group, tag="parallel"):
     """Execute commands at the same time, and wait for all of them."""
 
-    timeout: Annotated[
-        float,
-        Child(
-            "timeout",
-            NUMBER,
-            missing=0.0,
-            client=positive("timeout"),
-            server=positive("timeout"),
-        ),
-    ]
+    timeout: Limit
     """Seconds allowed for all of it, 0 for ever."""
     body: Annotated[
         list[Command], Child("body", BODY, missing=[], client=given("body"))

@@ -68,6 +68,16 @@ Timeout = Annotated[
         server=positive("timeout"),
     ),
 ]
+Limit = Annotated[
+    float,
+    Child(
+        "timeout",
+        NUMBER,
+        missing=0.0,
+        client=positive("timeout"),
+        server=positive("timeout"),
+    ),
+]
 
 
 class Written(XmlCommand):
@@ -202,16 +212,7 @@ class Wait(XmlCommand, tag="wait"):
         ),
     ]
     """How far a number may be off."""
-    timeout: Annotated[
-        float,
-        Child(
-            "timeout",
-            NUMBER,
-            missing=0.0,
-            client=positive("timeout"),
-            server=positive("timeout"),
-        ),
-    ]
+    timeout: Limit
     """Seconds, 0 for ever."""
     errhandler: Handler
     """Name of an error handler on the server."""
