@@ -238,6 +238,14 @@ class Client:
         if deadline < self._timer_at:
             self._arm(deadline)
 
+    def sent_all(self, circuit: ClientCircuit, deadline: float) -> None:
+        """As `sent`, by one who knows that nothing more comes in this turn."""
+        wire = self._wires.get(circuit)
+        if wire is not None:
+            wire.write()
+        if deadline < self._timer_at:
+            self._arm(deadline)
+
     def flush(self, channel: CoreChannel) -> None:
         """Something was queued for a channel."""
         if channel.circuit is not None:

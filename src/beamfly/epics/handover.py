@@ -93,7 +93,7 @@ class Handover:
         self._running = False
         while self._unsent and self._client is not None:
             circuit, deadline = self._unsent.popitem()
-            self._client.sent(circuit, deadline)
+            self._client.sent_all(circuit, deadline)
         while self._after:
             self._after.popleft()()
 
