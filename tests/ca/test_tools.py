@@ -1,18 +1,29 @@
 """The command line: text of values, and the commands against a genuine C IOC."""
 
+import getpass
 import re
+import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Interface
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from beamfly.ca import sockets
+from beamfly.ca.access import AccessRules, Rule
 from beamfly.ca.blocking import Client, write
+from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr
+from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
+from beamfly.ca.server_thread import serve_in_thread
 from beamfly.ca.tool_text import Look, alarm, details, elements, stamp
+from beamfly.cli import ca_doctor
 from beamfly.cli.ca import ca, caget, cainfo, camonitor, caput, parse_type
 from beamfly.errors import BadValue
 
@@ -204,3 +215,91 @@ def test_doctor(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(ca, "doctor", "-w", "0.3", "T:ao")
     assert "nothing over TCP" in result.output
     assert "nohost.invalid" in result.output and "cannot be resolved" in result.output
+
+
+@contextmanager
+def listening(greeting: bytes | None) -> Iterator[int]:
+    """Something else on a TCP port: it says a word to whoever connects, or nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as peer:
+                if greeting is not None:
+                    peer.sendall(greeting)
+                while peer.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "sentence"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "does not speak Channel Access"),
+        (None, "something that says nothing, or an IOC that hangs"),
+    ],
+)
+def test_doctor_says_that_a_port_is_taken(
+    greeting: bytes | None, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(greeting) as port:
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{port}")
+        result = run(ca, "doctor", "-w", "0.2", "T:ao")
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{port}  the port is taken by" in result.output
+    assert sentence in result.output
+
+
+def test_doctor_tells_of_a_port_that_the_server_had_to_give_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    config = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
+    with (
+        serve_in_thread({"one": 1.5}, config=config, port=port),
+        serve_in_thread({"two": 2.5}, config=config, port=port) as second,
+    ):
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{port}")
+        assert second.port != port
+        results = [run(ca, "doctor", name) for name in ("one", "two")]
+    outputs = [result.output for result in results if result.exit_code == 0]
+    # both listen to the same UDP port, of which the kernel serves one of them
+    assert outputs
+    for output in outputs:
+        elsewhere = f"port {port} there is taken by another server" in output
+        assert elsewhere == (f"127.0.0.1:{second.port} has two" in output)
+
+
+def test_doctor_says_who_is_denied_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
+    rules = AccessRules(Rule(rights=Access.READ), Rule("secret", rights=Access.NONE))
+    pvs = {"one": 1.5, "secret": 2.5}
+    with serve_in_thread(pvs, config=config, port=0, access=rules) as server:
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{server.port}")
+        readable, secret = (run(ca, "doctor", name) for name in pvs)
+    who = f"the server does not let user {getpass.getuser()} on host"
+    assert readable.exit_code == 0 and "may be read" in readable.output
+    assert f"is read-only: {who}" in readable.output
+    assert secret.exit_code == 1
+    assert f"BAD   access denied: {who}" in secret.output
+    assert "access security decides" in secret.output
+
+
+def test_doctor_knows_the_networks_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = [IPv4Interface("10.1.2.3/24")]
+    for host in ("10.1.2.255", "127.0.0.1"):
+        ca_doctor._foreign(host, mine)
+    assert capsys.readouterr().out == ""
+    ca_doctor._foreign("10.9.9.255", mine)
+    text = capsys.readouterr().out
+    assert "10.9.9.255 is in no network of this machine, which has 10.1.2.3/24" in text
+    assert "broadcasts do not get there" in text
+    ca_doctor._foreign("10.9.9.7", mine)
+    assert "does the way there let UDP through" in capsys.readouterr().out
+    for network in sockets.networks():
+        assert network.ip in network.network and not network.is_loopback

@@ -5,9 +5,13 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from beamfly.ca.client import Identity
 from beamfly.ca.config import Address, Config
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Interface
 
 RECEIVE_BYTES = 4 * 1024 * 1024
 """Room for the answers to many searches."""
@@ -101,23 +105,58 @@ def broadcast_addresses() -> list[str]:
     """
     if not sys.platform.startswith("linux"):
         return ["255.255.255.255"]
+    broadcast, broadcast_request, peer_request = 0x2, 0x8919, 0x8917
+    found: list[str] = []
+    for name, flags in _interfaces():
+        request = broadcast_request if flags & broadcast else peer_request
+        found += _ask(name, request)
+    return list(dict.fromkeys(found))
+
+
+def networks() -> "list[IPv4Interface]":
+    """Address and network of every interface that is up, loopback apart.
+
+    Empty on systems other than Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        return []
+    from ipaddress import IPv4Interface
+
+    address_request, mask_request = 0x8915, 0x891B
+    return [
+        IPv4Interface(f"{address}/{mask}")
+        for name, _ in _interfaces()
+        for address, mask in zip(
+            _ask(name, address_request), _ask(name, mask_request), strict=False
+        )
+    ]
+
+
+def _interfaces() -> list[tuple[str, int]]:
+    """Names and flags of Linux's interfaces that are up, loopback apart."""
+    up, loopback, flags_request = 0x1, 0x8, 0x8913
+    found: list[tuple[str, int]] = []
+    for _, name in socket.if_nameindex():
+        for answer in _ioctl(name, flags_request):
+            flags = struct.unpack_from("@H", answer, 16)[0]
+            if flags & up and not flags & loopback:
+                found.append((name, flags))
+    return found
+
+
+def _ask(name: str, request: int) -> list[str]:
+    """An IPv4 address of an interface; none if it has no such thing."""
+    return [socket.inet_ntoa(answer[20:24]) for answer in _ioctl(name, request)]
+
+
+def _ioctl(name: str, request: int) -> list[bytes]:
+    """What Linux answers about an interface, nothing if it has no answer."""
     import fcntl
 
-    up, loopback, broadcast = 0x1, 0x8, 0x2
-    flags_request, broadcast_request, peer_request = 0x8913, 0x8919, 0x8917
-    found: list[str] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        for _, name in socket.if_nameindex():
+        try:
             question = struct.pack("256s", name.encode()[:15])
-            try:
-                answer = fcntl.ioctl(sock.fileno(), flags_request, question)
-                flags = struct.unpack_from("@H", answer, 16)[0]
-                if not flags & up or flags & loopback:
-                    continue
-                request = broadcast_request if flags & broadcast else peer_request
-                answer = fcntl.ioctl(sock.fileno(), request, question)
-            except OSError:
-                # an interface without an IPv4 address
-                continue
-            found.append(socket.inet_ntoa(answer[20:24]))
-    return list(dict.fromkeys(found))
+            return [fcntl.ioctl(sock.fileno(), request, question)]
+        except OSError:
+            # an interface without an IPv4 address
+            return []

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
 
 import click
 
@@ -14,11 +15,13 @@ from beamfly.ca.channel import Channel
 from beamfly.ca.config import Address, Config
 from beamfly.ca.datagrams import Search, Version
 from beamfly.ca.dbr import Dbr, Family
-from beamfly.ca.message import Access
+from beamfly.ca.header import unpack_header
+from beamfly.ca.message import Access, Command
 from beamfly.ca.payloads import Value
 from beamfly.ca.search import parse_replies
 from beamfly.ca.tool_text import Look, alarm, elements, stamp
 from beamfly.cli.ca_session import CommandSession, choose_type
+from beamfly.errors import RemoteProtocolError
 
 SKEW_SECONDS = 5.0
 """A time stamp this far in the future means that two clocks disagree."""
@@ -106,6 +109,12 @@ def _search(
     for server in found.values():
         text = f"{server.host}:{server.port} has {pv}, asked at {server.asked}"
         _say(len(found) == 1, f"{text}, after {1000 * server.seconds:.1f} ms")
+        usual = int(server.asked.rpartition(":")[2])
+        if server.port != usual:
+            click.echo(f"      port {usual} there is taken by another server, so a")
+            click.echo(
+                f"      firewall must let TCP port {server.port} through as well"
+            )
     if len(found) > 1:
         click.echo("      several servers have this PV: stop all but one of them")
     return list(found.values())
@@ -132,6 +141,9 @@ def _advise(pv: str, addresses: list[Address], config: Config) -> None:
     _say(False, f"nobody has {pv}; these were asked over UDP:")
     for host, port in addresses:
         click.echo(f"        {host}:{port}  {_listens(host, port)}")
+    mine = sockets.networks()
+    for host, _ in addresses:
+        _foreign(host, mine)
     click.echo("      is the name right, and is the IOC running?")
     click.echo(
         "      an IOC in another network: put its host, or the broadcast address"
@@ -145,15 +157,60 @@ def _advise(pv: str, addresses: list[Address], config: Config) -> None:
         click.echo("      EPICS_CA_AUTO_ADDR_LIST is NO and there is no address list!")
 
 
+def _foreign(host: str, mine: list[IPv4Interface]) -> None:
+    """Point out an address that may be in the wrong network."""
+    address = IPv4Address(host)
+    if address.is_loopback or not mine or any(address in one.network for one in mine):
+        return
+    here = ", ".join(str(one) for one in mine)
+    click.echo(f"      {host} is in no network of this machine, which has {here}:")
+    if host.endswith(".255"):
+        click.echo("        broadcasts do not get there, unless a router lets them")
+        click.echo("        through; name the IOC's own address, or a CA gateway")
+    else:
+        click.echo("        does the way there let UDP through, and the answers back?")
+
+
 def _listens(host: str, port: int) -> str:
-    """Whether a server accepts connections there."""
+    """Who accepts connections there."""
     try:
-        with socket.create_connection((host, port), 0.5):
-            return "a server listens there, without this PV"
+        with socket.create_connection((host, port), 0.5) as sock:
+            return _greeting(sock)
     except TimeoutError:
         return "no answer over TCP either"
     except OSError as error:
         return f"nothing over TCP: {error.strerror or error}"
+
+
+def _greeting(sock: socket.socket) -> str:
+    """Whether it is a server of Channel Access: those say their version at once."""
+    sock.settimeout(0.5)
+    try:
+        sock.sendall(Version().encode())
+        header = unpack_header(sock.recv(64))
+    except TimeoutError:
+        return "the port is taken by something that says nothing, or an IOC that hangs"
+    except (OSError, RemoteProtocolError):
+        header = None
+    if header is not None and header.command == Command.VERSION:
+        return "a server listens there, without this PV"
+    return "the port is taken by something that does not speak Channel Access"
+
+
+def _rights(rights: Access) -> None:
+    """What the server lets us do."""
+    me = sockets.identity(Config(), 0.0)
+    who = f"user {me.user} on host {me.machine}"
+    if rights & Access.READ:
+        _say(True, "may be read")
+    else:
+        _say(False, f"access denied: the server does not let {who} read it")
+    if rights & Access.WRITE:
+        click.echo("      may be written")
+    else:
+        click.echo(f"      is read-only: the server does not let {who} write it")
+    if rights != Access.READ | Access.WRITE:
+        click.echo("      its access security decides (field ASG of the record)")
 
 
 def _examine(session: CommandSession, channel: Channel) -> bool:
@@ -161,10 +218,7 @@ def _examine(session: CommandSession, channel: Channel) -> bool:
     native = channel.native_type
     rights = channel.access
     _say(True, f"{native.name} with up to {channel.count} elements")
-    _say(bool(rights & Access.READ), "may be read" if rights & 1 else "cannot be read")
-    can_write = bool(rights & Access.WRITE)
-    text = "may be written" if can_write else "is read-only for this user and host"
-    click.echo(f"      {text}")
+    _rights(rights)
     start = time.monotonic()
     style = Look()
 
