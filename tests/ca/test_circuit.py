@@ -357,9 +357,9 @@ def test_a_flood_in_one_buffer_is_parsed_in_linear_time() -> None:
     def seconds(count: int) -> float:
         _, server = opened()
         data = ReadNotify(6, 1, 11, 1).encode() * count
-        start = time.perf_counter()
+        start = time.thread_time()
         server.receive(data, 0.0)
-        taken = time.perf_counter() - start
+        taken = time.thread_time() - start
         assert len(drain(server)) == count
         return taken
 

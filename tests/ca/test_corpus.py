@@ -83,11 +83,11 @@ def test_whatever_is_said(entry: Entry) -> None:
 
 
 def flood(circuit: Circuit, data: bytes, count: int) -> float:
-    """Seconds for so many messages in one buffer."""
+    """Seconds of this thread, others apart, for so many messages in one buffer."""
     whole = data * count
-    start = time.perf_counter()
+    start = time.thread_time()
     circuit.receive(whole, 0.0)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 def update(number: int, code: Dbr = Dbr.TIME_DOUBLE, count: int = 1) -> bytes:
@@ -104,9 +104,9 @@ def test_fifty_thousand_messages_take_ten_times_as_long_as_five(kind: str) -> No
             taken = flood(circuit, request, count)
             while circuit.output():
                 # answers that are not read make the server hold back
-                start = time.perf_counter()
+                start = time.thread_time()
                 getattr(circuit, "drained")()  # noqa: B009
-                taken += time.perf_counter() - start
+                taken += time.thread_time() - start
             return taken
         rig = Rig(Server(("10.0.0.1", 5064), {"d": Pv(Dbr.DOUBLE, 1.5)}))
         channel = rig.connect("d")
