@@ -1,31 +1,130 @@
-"""Profiles, as IPython starts them."""
+"""Profiles, as `beamfly shell` and a Jupyter kernel start them."""
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-PROFILES = Path(__file__).parent.parent / "profiles"
-SESSION = """
-RE(fly_map(devices, shape=(2, 20)))
-assert len(db[-1].table(fill=True)) == 40
-print("flown by", panda.name)
-"""
+import pytest
+from click.testing import CliRunner
+
+from beamfly.catalog import Catalog
+from beamfly.cli import main
+
+PROFILES = Path(__file__).parent.parent.parent / "profiles"
+FLIGHT = "uids = RE(map_sample((4, 50)))"
+READ = "print(len(db[-1].table(fill=True)), db[-1].start['scan_id'], panda.name)"
 
 
-def test_the_simulated_beamline_is_there_at_the_prompt(tmp_path: Path) -> None:
-    # IPython writes into a profile's directory
+@pytest.mark.timeout(150)
+def test_a_notebook_flies_with_the_profile_of_its_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    # a kernel writes into its profile's directory
     profile = shutil.copytree(PROFILES / "profile_sim", tmp_path / "profile_sim")
-    command = [sys.executable, "-m", "IPython", f"--profile-dir={profile}"]
-    result = subprocess.run(
-        [*command, "-c", SESSION],
-        cwd=tmp_path,
+    monkeypatch.setenv("BEAMFLY_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    sources = ["%mov x 1", FLIGHT, READ, "(await x.locate())['setpoint']"]
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=100,
+        startup_timeout=100,
+        extra_arguments=[f"--profile-dir={profile}"],
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
+    client.execute()
+    texts = ["".join(map(_text, cell.outputs)) for cell in notebook.cells]
+    assert "200 of 200 frames" in texts[1]
+    assert "image/png" in str(notebook.cells[1].outputs)
+    assert "200 1 panda" in texts[2]
+    assert "Traceback" not in "".join(texts)
+    assert Catalog(tmp_path / "data")[-1].metadata["stop"]["exit_status"] == "success"
+
+
+def _text(output: dict[str, object]) -> str:
+    return str(output.get("text", output.get("data", "")))
+
+
+def shell(
+    directory: Path, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from beamfly.cli import main; main()", "shell"]
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        cwd=directory,
+        env={**os.environ, "XDG_STATE_HOME": str(directory / "state"), **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=50,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "40 of 40 frames" in result.stdout
-    assert "flown by panda" in result.stdout
-    assert list((tmp_path / "data").glob("*.h5"))
+
+
+def profile_of(directory: Path, *files: str) -> Path:
+    profile = directory / "profile_mine"
+    (profile / "startup").mkdir(parents=True)
+    for number, text in enumerate(files):
+        (profile / "startup" / f"{number}0-file.py").write_text(text)
+    return profile
+
+
+def everything(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*")}
+
+
+def test_a_profile_is_run_in_order_and_not_written_to(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "a = __file__", "b = a.upper()\nprint('ready')")
+    before = everything(profile)
+    done = shell(tmp_path, profile, "-c", "print(a); assert b == a.upper()")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ready" in done.stdout
+    assert str(profile / "startup" / "00-file.py") in done.stdout
+    assert everything(profile) == before
+    assert (tmp_path / "state/beamfly/shell/mine/history.sqlite").exists()
+
+
+def test_a_session_needs_no_place_for_its_history(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "a = 1")
+    (tmp_path / "file").touch()
+    done = shell(tmp_path, profile, "-c", "a", XDG_STATE_HOME=str(tmp_path / "file"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_startup_error_ends_the_session(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "1 / 0", "print('went on')")
+    done = shell(tmp_path, profile, "-c", "print('went on')")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stdout + done.stderr
+    assert "Error: the profile mine did not start up." in done.stderr
+    assert "went on" not in done.stdout
+
+
+def test_what_is_known_to_be_wrong_is_told_without_a_traceback(tmp_path: Path) -> None:
+    beamline = tmp_path / "beamline.toml"
+    beamline.write_text("[data]\ncatalogue = 'x'\n")
+    done = shell(tmp_path, beamline)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f'Error: {beamline}: [data]: "catalogue" is unknown; did you mean "catalog"?',
+        f'{beamline}: [data]: there is no "catalog"',
+    ]
+    assert "Traceback" not in done.stdout
+
+
+def test_the_exit_code_tells_how_the_code_ended(tmp_path: Path) -> None:
+    profile = profile_of(tmp_path, "a = 1")
+    assert shell(tmp_path, profile, "-c", "assert a == 2").returncode == 1
+
+
+def test_what_is_no_profile(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["shell", "nowhere"])
+    assert result.exit_code == 1
+    assert "there is no profile nowhere; it is sim, a TOML file, or" in result.output
+    result = CliRunner().invoke(main, ["shell", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{tmp_path} is no profile: no {tmp_path}/startup/*.py" in result.output

@@ -1,5 +1,7 @@
-"""A simulated beamline: RE, db, panda, x, y, and plans to fly them."""
+"""A simulated beamline: RE, db, devices, and plans to fly and to step them."""
+
+from os import environ
 
 from beamfly.ipython import simulated
 
-globals().update(simulated())
+globals().update(simulated(environ.get("BEAMFLY_DATA", "data")))

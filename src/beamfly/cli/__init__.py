@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "hdf": ("beamfly.cli.hdf:hdf", "HDF5 files: info, verify, recover."),
     "scan": ("beamfly.cli.scan:scan", "Serve scans."),
     "tiled": ("beamfly.cli.tiled:tiled", "Keep a Tiled database beside a catalog."),
+    "shell": ("beamfly.cli.shell:shell", "IPython with a beamline in it."),
     "sim": ("beamfly.cli.sim:sim", "Serve a simulated beamline."),
 }
 """Subcommand name -> `module:attribute` of its click command, and one line of help."""
