@@ -23,7 +23,7 @@ from bluesky.utils import RunEngineInterrupted
 from ophyd_async.core import init_devices
 from scanspec.specs import Fly, Linspace, Spiral
 
-from beamfly.devices import AnalogIn, HDFPanda, Motor, pv
+from beamfly.devices import AnalogIn, HDFPanda, Motor, pv, set_field
 from beamfly.devices.motor import MoveEndedEarly, OutsideLimits
 from beamfly.errors import BadValue, CADisconnected
 from beamfly.hdf import open_columns
@@ -153,6 +153,25 @@ def test_rows_are_where_the_motor_was(
     # the velocity is what it was, the bits are down
     until(lambda: velocity(rig) == 20.0)
     assert rig.idle() and rig.beamline.panda.ask("BITS.B?") == ["OK =0"]
+
+
+@pytest.mark.parametrize("trigger", ["position", "sequence"])
+def test_a_motor_with_everything(
+    RE: RunEngine, rig: Rig, docs: Documents, trigger: Any
+) -> None:
+    """Reversed, with an offset, backlash, and a velocity at which it starts at once."""
+    fields = {"OFF": 3.0, "BDST": 0.3, "VBAS": 1.0}
+    plans = [set_field(rig.x, name, value) for name, value in fields.items()]
+    for plan in [*plans, bps.mv(rig.x.direction, "Neg"), bps.mv(rig.x, 2.5)]:
+        RE(plan)
+    RE(match_encoder(rig.panda, 1, rig.x))
+    RE(bps.mv(rig.panda.inenc[1].val_capture, "Min Max Mean"))
+    RE(fly_motor(rig.panda, rig.x, 2, 4, 51, 0.01, trigger=trigger))
+    data = columns_of(docs)
+    assert np.abs(data["x"] - np.linspace(2, 4, 51)).max() <= 1.5 * COUNT
+    # counts go down while the motor goes up
+    assert data["x-max"][0] == pytest.approx(1.98, abs=2.5 * COUNT)
+    assert data["x-min"][0] == pytest.approx(2.02, abs=2.5 * COUNT)
 
 
 def test_what_the_run_says(RE: RunEngine, rig: Rig, docs: Documents) -> None:

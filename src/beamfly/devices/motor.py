@@ -148,13 +148,16 @@ class MotorLogic(MotorFlyableMovableLogic):
     async def flight_ends(self, info: FlyMotorInfo) -> tuple[float, float]:
         """Where a flight begins and ends, with the ways to speed up and to slow down.
 
-        The record goes from VBAS to VELO in ACCL seconds, whatever VELO is.
+        The record goes from VBAS to VELO in ACCL seconds, whatever VELO is. It slows
+        down BDST before its target if it takes up backlash in that direction.
         """
         ramp = await self.acceleration_time.get_value()
-        base = min(await self.motor.base_speed(), info.speed)
+        base = min(await self.motor.number("VBAS"), info.speed)
+        backlash = abs(await self.motor.number("BDST"))
         way = 0.0 if base == info.speed else ramp * (info.speed + base) / 2
-        way = copysign(way, info.end_position - info.start_position)
-        return info.start_position - way, info.end_position + way
+        direction = copysign(1.0, info.end_position - info.start_position)
+        begin = info.start_position - direction * way
+        return begin, info.end_position + direction * (way + backlash)
 
     async def check_flight(self, info: FlyMotorInfo) -> None:
         """Whether the motor can fly so; nothing is moved.
@@ -166,7 +169,7 @@ class MotorLogic(MotorFlyableMovableLogic):
         begin, end = await self.flight_ends(info)
         low, high = await self._limits()
         fastest, slowest = await asyncio.gather(
-            self.max_velocity.get_value(), self.motor.base_speed()
+            self.max_velocity.get_value(), self.motor.number("VBAS")
         )
         units = await self.motor_egu.get_value()
         show = await self.motor.shown()
@@ -294,7 +297,7 @@ class Motor(OphydMotor, OnDemandFields):
         self._on_demand = {}
         self.has_limit_violation = True
         """Whether the record has a field LVIO, as far as is known."""
-        self._has_base_speed = True
+        self._absent: set[str] = set()
         with use_native_ca():
             super().__init__(self.record)
         self._connector = RecordConnector(self.record, ("motor",))
@@ -324,18 +327,19 @@ class Motor(OphydMotor, OnDemandFields):
             motor=self,
         )
 
-    async def base_speed(self) -> float:
-        """VBAS, at which it starts and stops at once; 0 where there is no such field.
+    async def number(self, field: str) -> float:
+        """A field on demand, such as VBAS; 0 where there is none of that name.
 
         Raises:
             CAError: The record cannot be read.
         """
-        if self._has_base_speed and self._mock is None:  # pyright: ignore[reportUnknownMemberType]
-            try:
-                return float(await self.field("VBAS").get())
-            except NotConnectedError:
-                self._has_base_speed = False
-        return 0.0
+        if field in self._absent or self._mock is not None:  # pyright: ignore[reportUnknownMemberType]
+            return 0.0
+        try:
+            return float(await self.field(field).get())
+        except NotConnectedError:
+            self._absent.add(field)
+            return 0.0
 
     async def title(self) -> str:
         """Name and description, as messages have it: `m1 (sample, horizontal)`."""

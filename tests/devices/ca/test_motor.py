@@ -82,8 +82,32 @@ async def test_moves(monkeypatch: pytest.MonkeyPatch) -> None:
         await motor.prepare(info)
         await motor.kickoff()
         await motor.complete()
-        assert record.moves[-1] == pytest.approx(2.01, abs=0.1)
+        # ways to speed up and slow down, with VBAS, and backlash at the end
+        assert record.moves[-2] == pytest.approx(-0.0105)
+        assert record.moves[-1] == pytest.approx(2.0105 + 0.25)
         assert await motor.velocity.get_value() == 2.0
+        await motor.unstage()
+        assert await motor.velocity.get_value() == 10.0
+
+
+async def test_flights_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = MotorRecord(low=-1.0, high=3.0)
+    async with serving({"X:m1": record.record}, monkeypatch):
+        motor = Motor("X:m1", name="m1")
+        await motor.connect(timeout=10)
+        refused = {
+            (0.0, 2.9, 1.0): r"needs -0.015 mm to 3.165 mm, and its soft limits are",
+            (0.0, 2.0, 0.05): r"goes at 0.1 \(VBAS\) to 20 \(VMAX\); it was not moved",
+            (0.0, 2.0, 40.0): r"goes at 0.1 \(VBAS\) to 20 \(VMAX\); it was not moved",
+        }
+        for (begin, end, seconds), text in refused.items():
+            info = FlyMotorInfo(
+                start_position=begin, end_position=end, time_for_move=seconds
+            )
+            with pytest.raises(OutsideLimits, match=text):
+                await motor.prepare(info)
+        assert record.moves == []
+        assert await motor.velocity.get_value() == 10.0
 
 
 async def test_stop(monkeypatch: pytest.MonkeyPatch) -> None:
