@@ -53,6 +53,8 @@ def found(pattern: str, text: str) -> str:
     return match[1]
 
 
+# a new process that imports everything, on a machine that may be busy
+@pytest.mark.timeout(200)
 async def test_everything_is_where_it_says_and_ctrl_c_ends_it(
     served: tuple["subprocess.Popen[str]", str],
 ) -> None:

@@ -74,6 +74,7 @@ class _AxisLogic(MovableLogic[float]):
         while (left := arrival - self.mechanics.now()) > 0:
             await asyncio.sleep(min(left, _PERIOD))
             self.encoder.refresh()
+        await asyncio.to_thread(self.mechanics.sync)
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.mechanics.stop, self.axis)
@@ -150,6 +151,7 @@ class StageFlyer(FlyableLogic[Spec[Any], Trajectory]):
         """Wait for the end of the trajectory."""
         while (left := self._end - self.mechanics.now()) > 0:
             await asyncio.sleep(left)
+        await asyncio.to_thread(self.mechanics.sync)
         await self._settle()
 
     async def stop(self) -> None:

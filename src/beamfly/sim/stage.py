@@ -127,6 +127,14 @@ class SampleStage:
 
         return self.act(start)
 
+    def sync(self) -> float:
+        """Have the PandA go through all that has happened until now; the time.
+
+        Without it the PandA may be a little behind: who says that a motor has arrived
+        has to be sure that the PandA has seen it.
+        """
+        return self.act(lambda now: now)
+
     def act(self, action: Callable[[float], T]) -> T:
         """Do something to what the PandA's encoders are on, between two of its steps.
 

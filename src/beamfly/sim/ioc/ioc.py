@@ -148,7 +148,10 @@ class SimulatedIOC:
             self._server = None
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call something in the thread that parts belong to; its result."""
+        """Call something in the thread that parts belong to; its result.
+
+        Not to be called from that thread, which would wait for itself.
+        """
         if self._server is None:
             raise CAError("the simulated IOC does not run; nothing was done")
 

@@ -94,7 +94,8 @@ class MotorRecord:
         if not self._doing:
             return
         if now >= self._ends:
-            self._finish(now)
+            # a PandA that looks at the axis has to be there, too
+            self._finish(self.axis.mechanics.act(lambda now: now))
         elif now >= self._shown + PERIOD:
             self._show(now)
 
