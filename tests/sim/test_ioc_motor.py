@@ -96,6 +96,19 @@ def test_pause_keeps_the_target_and_go_goes_on() -> None:
     assert bench.many("RBV DMOV LSPG") == [40, 1, 3]
 
 
+def test_a_jog_that_is_paused_has_nothing_to_go_on_to() -> None:
+    bench = MotorBench()
+    bench.put("JOGF", 1)
+    bench.wait(2.0)
+    bench.put("SPMG", 1)
+    bench.wait(1.0)
+    here = bench.get("RBV")
+    assert here > 5
+    bench.put("SPMG", 3)
+    bench.wait(5.0)
+    assert bench.many("VAL RBV JOGF DMOV") == [here, here, 0, 1]
+
+
 def test_stopped_motors_do_not_move_until_they_may() -> None:
     bench = MotorBench(velocity=10.0)
     bench.put("VAL", 20.0)

@@ -224,7 +224,9 @@ class MotorRecord:
             if not self._doing and self.record["RVAL"] != here:
                 self._go(self.record["DVAL"])
         elif self._doing and self._doing != "elsewhere":
-            self._brake("pause" if put.value == StopGo.PAUSE else "stop")
+            # only a move has a target to go on to
+            paused = put.value == StopGo.PAUSE and self._doing in ("move", "pause")
+            self._brake("pause" if paused else "stop")
 
     # ---- moves
 
