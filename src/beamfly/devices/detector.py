@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Literal, cast
 
+from bluesky.protocols import StreamAsset
 from ophyd_async.core import (
     AsyncStatus,
     DetectorTrigger,
@@ -70,6 +71,12 @@ class PandaDetector(StandardDetector):
     _kicked = False
     captured = False
     """Whether there was a capture since it was staged."""
+    _open_point = False
+    """Whether a point was begun that is in no event yet."""
+    _forgotten = False
+    """Whether that point is not wanted any more."""
+    _interrupted = False
+    """Whether what it was prepared for has to be prepared once more."""
 
     def add_pcap_logics(
         self, session: PandaSession, path_provider: PathProvider
@@ -86,6 +93,7 @@ class PandaDetector(StandardDetector):
         """Disarm and close what may be left of another acquisition."""
         await self._until_prepared()
         self._prepared = self._kicked = self.captured = False
+        self._open_point = self._interrupted = False
         self._goal = Goal()
         await super().stage()
 
@@ -96,6 +104,31 @@ class PandaDetector(StandardDetector):
         await super().unstage()
         if self.captured:
             self.report.tell(self.data.session.report(self.name, self._expected()))
+
+    async def pause(self) -> None:
+        """Forget the point under way: a RunEngine that resumes has it taken again.
+
+        Its row may be in the file, or come yet, and rows cannot be taken back: further
+        points go to a file of their own.
+        """
+        if self._kicked or not self._open_point:
+            return
+        self._open_point, self._forgotten = False, True
+        self.data.session.nudge()
+        await self._until_prepared()
+        await super().stage()
+        self._prepared, self._interrupted = False, True
+
+    async def resume(self) -> None:
+        """Nothing: the next point prepares it again."""
+
+    async def collect_asset_docs(
+        self, index: int | None = None
+    ) -> AsyncIterator[StreamAsset]:
+        """Announce rows; what is announced is in an event."""
+        async for doc in super().collect_asset_docs(index):
+            yield doc
+        self._open_point = False
 
     async def _until_prepared(self) -> None:
         """Wait for a `prepare` under way: it would arm after all was stopped."""
@@ -117,7 +150,7 @@ class PandaDetector(StandardDetector):
         triggers all the time has taken some before.
         """
         self._preparing = asyncio.current_task()
-        self._info = value
+        self._info, self._forgotten = value, False
         await super().prepare(value)
         self._prepared, self.captured = True, not self.data.mocked
         self._kicked = False
@@ -171,8 +204,9 @@ class PandaDetector(StandardDetector):
     @WatchableAsyncStatus.wrap
     async def trigger(self) -> AsyncGenerator[WatcherUpdate[Any], None]:
         """Take one point; raises what `complete` does."""
+        self._open_point, self._forgotten = True, False
         if not self._prepared:
-            await self.prepare(TriggerInfo())
+            await self.prepare(self._info if self._interrupted else TriggerInfo())
         await self._aim(self._info.collections_per_event)
         self._acquire.exposures = self._info.collections_per_event
         self.data.announce(self._goal.rows)
@@ -210,6 +244,8 @@ class PandaDetector(StandardDetector):
             try:
                 while True:
                     event = await events.get()
+                    if self._forgotten:
+                        return
                     if isinstance(event, WatcherUpdate):
                         yield cast(WatcherUpdate[Any], event)
                     elif event is status:

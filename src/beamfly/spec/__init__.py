@@ -10,7 +10,7 @@ Without IPython: `spec = Spec(detectors=[scaler])`, then `RE(spec.ascan(...))`.
 """
 
 from beamfly.spec.courses import Axis, Course, course
-from beamfly.spec.flights import Flights, PandaFlights
+from beamfly.spec.flights import Flights, MotorFlights, PandaFlights
 from beamfly.spec.last import LastRun, Peak
 from beamfly.spec.prompt import install, load_ipython_extension
 from beamfly.spec.session import Spec
@@ -20,6 +20,7 @@ __all__ = [
     "Course",
     "Flights",
     "LastRun",
+    "MotorFlights",
     "PandaFlights",
     "Peak",
     "Spec",

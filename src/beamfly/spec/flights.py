@@ -1,13 +1,12 @@
-"""Fly twins of scans: `PandaFlights` flies what `ascan` and `mesh` step through.
+"""Fly twins of scans: what `ascan` and `mesh` step through, in one go.
 
 ```python
-spec = Spec(flights=PandaFlights(panda, {x: 1, y: 2}, StageFlyer(stage)))
+spec = Spec(flights=MotorFlights(panda, {x: 1}))     # INENC1 of the PandA is on x
 RE(spec.fascan(x, 0, 1, 1000, 0.001))
 ```
 
-Frames are taken around the same points that the step scan would stop at. A sequencer of
-the PandA waits for the position at which each line begins and then gates PCAP for the
-count time, frame after frame.
+Frames are taken around the same points that the step scan would stop at. `MotorFlights`
+is for motor records, `PandaFlights` for whatever moves along a scanspec by itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +25,8 @@ from scanspec.core import Path
 from scanspec.specs import Fly, Linspace
 
 from beamfly.errors import BadValue
-from beamfly.plans import fly
+from beamfly.plans import fly, fly_spec
+from beamfly.plans.fly_motor import Trigger
 from beamfly.spec.courses import Axis, Course
 from beamfly.spec.preflight import check_positions
 from beamfly.spec.steps import plan_args, tell
@@ -92,8 +92,45 @@ def fly_course(
 
 
 @dataclass
+class MotorFlights:
+    """Flies motor records past the encoder inputs of a PandA, see `plans.fly_spec`."""
+
+    panda: Any
+    """An HDFPanda; it is wired for each flight."""
+    encoders: Mapping[Any, int]
+    """Motor -> number of its INENC block, see `plans.match_encoder`."""
+    trigger: Trigger = "position"
+    """What makes points, see `plans.fly_motor`."""
+
+    def fly(
+        self, course: Course, path: Any, md: Mapping[str, Any]
+    ) -> MsgGenerator[str]:
+        """Fly it; see `plans.fly_spec` for what can go wrong."""
+        fast = course.axes[0].motor
+        if fast not in self.encoders and self.trigger != "time":
+            raise _unseen(course)
+        # what the positions are called in the file is known better there
+        told = {key: value for key, value in md.items() if key != "hints"}
+        return (
+            yield from fly_spec(
+                self.panda, path, self.encoders, trigger=self.trigger, md=told
+            )
+        )
+
+
+def _unseen(course: Course) -> BadValue:
+    fast = course.axes[0].name
+    msg = f"{course.command}: {fast} is on no encoder of the PandA"
+    return BadValue(f"{msg}; nothing was done")
+
+
+@dataclass
 class PandaFlights:
-    """Flies with a sequencer of a PandA that sees the motors on its encoders."""
+    """Flies with a sequencer of a PandA that sees the motors on its encoders.
+
+    The sequencer waits for the position at which each line begins and then gates PCAP
+    for the count time, frame after frame.
+    """
 
     panda: Any
     """An HDFPanda whose PCAP is enabled by SEQ.ACTIVE and gated by SEQ.OUTA."""
@@ -114,8 +151,7 @@ class PandaFlights:
         """Fly it; see `beamfly.plans.fly` for what can go wrong."""
         fast = course.axes[0].motor
         if fast not in self.encoders:
-            msg = f"{course.command}: {fast.name} is on no encoder of the PandA"
-            raise BadValue(f"{msg}; nothing was done")
+            raise _unseen(course)
         yield from self.setup()
         pos_outs: dict[Any, Any] = {
             fast: PosOutScaleOffset.from_inenc(self.panda, self.encoders[fast])
