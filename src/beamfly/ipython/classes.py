@@ -117,7 +117,10 @@ def _imported(name: str) -> Callable[..., Any]:
 
 def _described(name: str, make: Callable[..., Any], renamed: bool) -> DeviceClass:
     """Ask a class what it takes."""
-    parameters = list(inspect.signature(make).parameters.values())
+    try:
+        parameters = list(inspect.signature(make).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []  # of a built-in
     if not any(p.name == "name" or p.kind is p.VAR_KEYWORD for p in parameters):
         raise BadValue(f'"class" {name!r} takes no name, so it is no device')
     known: list[str] = []
