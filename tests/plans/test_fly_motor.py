@@ -260,7 +260,28 @@ def refusals(rig: Rig) -> dict[str, tuple[type[Exception], Any]]:
             BadValue,
             lambda: fly_motor(panda, x, 0, 10, 1000, 0.01),
         ),
-        "too few for PCOMP": (BadValue, lambda: fly_motor(panda, x, 0, 0.01, 101, 0.1)),
+        r"a point would be 1 counts of INENC1.VAL, and PCOMP needs 2: is its scale of "
+        r"0.0001 right\? If not, match_encoder sets it": (
+            BadValue,
+            lambda: fly_motor(panda, x, 0, 0.01, 101, 0.1),
+        ),
+        "is no PandA": (BadValue, lambda: fly_motor(x, panda, 0, 1, 11, 0.01)),
+        "'x' is no motor of beamfly.devices": (
+            BadValue,
+            lambda: fly_motor(panda, "x", 0, 1, 11, 0.01),  # type: ignore
+        ),
+        "from -0.05 to 1.05 that take 0 s cannot be": (
+            BadValue,
+            lambda: fly_motor(panda, x, 0, 1, 11, 0.0),
+        ),
+        "that take 0.01 s cannot be": (
+            BadValue,
+            lambda: fly_motor(panda, x, 0, float("nan"), 11, 0.01),
+        ),
+        "x would stand still while points are taken": (
+            BadValue,
+            lambda: fly_motor(panda, x, 1, 1, 11, 0.01),
+        ),
         "not a whole number of microseconds": (
             BadValue,
             lambda: fly_motor(panda, x, 0, 1, 11, 1e-2 / 3, trigger="sequence"),

@@ -241,8 +241,10 @@ class MotorLogic(MotorFlyableMovableLogic):
                 show = await motor.shown()
                 where = f"it is at {show(await self.readback.get_value())}"
                 text = f"{await motor.title()} has not come to {show(target)} in time"
-        except (CAError, TimeoutError):
-            log.debug("%s cannot tell where it is", motor.record)
+                mode = await motor.field("SPMG").get()
+                where += f", and SPMG is {mode}" if mode != StopGo.GO.value else ""
+        except (CAError, NotConnectedError, TimeoutError):
+            log.debug("%s cannot tell all of it", motor.record)
         return CATimeout(f"{text}: {where}", name=f"{motor.record}.VAL")
 
     async def _what_ended_it(self, target: float) -> str:

@@ -157,13 +157,9 @@ def fly_spec(
         CaptureError, FrameTimeout: As for `fly`.
     """
     lines = lines_of(spec)
-    if trigger not in TRIGGERS:
-        known = ", ".join(TRIGGERS)
-        msg = f"trigger has to be one of {known}, not {trigger!r}; nothing was moved"
-        raise BadValue(msg)
     axis = lines[0].axis
-    encoder = yield from _encoder(panda, axis, encoders or {})
-    source = TRIGGERS[trigger](panda, encoder, block)
+    source = yield from _source(panda, trigger, axis, encoders or {}, block)
+    encoder = source.encoder
     motions = [source.motion(line) for line in _checked(lines, source)]
     longest = yield from ask(lambda: _check_motors(lines, motions))
     if encoder is not None:
@@ -231,14 +227,20 @@ def _checked(lines: list[Line], source: LineTrigger) -> list[Line]:
     return lines
 
 
-def _encoder(
-    panda: Panda, axis: Any, encoders: Mapping[Motor, int]
-) -> MsgGenerator[Encoder | None]:
-    """The encoder of what flies, if there is one."""
-    number = encoders.get(axis)
-    if number is None:
-        return None
-    return (yield from ask(lambda: read_encoder(panda, number)))
+def _source(
+    panda: Any, trigger: str, axis: Any, encoders: Mapping[Motor, int], block: int
+) -> MsgGenerator[LineTrigger]:
+    """What triggers; BadValue if there is no such thing."""
+    if not isinstance(panda, Panda):
+        raise BadValue(f"{panda!r} is no PandA; nothing was moved")
+    if trigger not in TRIGGERS:
+        known = ", ".join(TRIGGERS)
+        msg = f"trigger has to be one of {known}, not {trigger!r}; nothing was moved"
+        raise BadValue(msg)
+    number, encoder = encoders.get(axis), None
+    if number is not None:
+        encoder = yield from ask(lambda: read_encoder(panda, number))
+    return TRIGGERS[trigger](panda, encoder, block)
 
 
 async def _check_motors(lines: list[Line], motions: list[FlyMotorInfo]) -> float:

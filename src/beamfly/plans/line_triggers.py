@@ -170,8 +170,9 @@ class ByPosition(LineTrigger):
         whole = round(exact)
         if whole < _LEAST_COUNTS:
             msg = (
-                f"{exact:g} counts of {encoder.output} for a point are too few for "
-                "PCOMP; nothing was moved"
+                f"a point would be {exact:g} counts of {encoder.output}, and PCOMP "
+                f"needs {_LEAST_COUNTS}: is its scale of {encoder.scale:g} right? If "
+                "not, match_encoder sets it; nothing was moved"
             )
             raise BadValue(msg)
         if abs(exact - whole) * line.num > _DRIFT:

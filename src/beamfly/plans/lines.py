@@ -79,7 +79,8 @@ def lines_of(spec: Spec[Any]) -> list[Line]:
     if points.duration is None:
         msg = f"{spec} says no time per point, as in 0.01 @ Linspace(x, 0, 1, 101)"
         raise BadValue(f"{msg}; nothing was moved")
-    begins = np.nonzero(points.gap)[0]
+    # what never moves has no gap, not even before its first point
+    begins = np.union1d([0], np.nonzero(points.gap)[0])
     stops = np.append(begins[1:], len(points))
     return [
         _line(points, slice(int(begin), int(stop)))
@@ -101,8 +102,14 @@ def _line(points: Slice[Any], part: slice) -> Line:
         raise BadValue(_not_one(points, moving))
     (axis,) = moving
     steps = upper[axis] - lower[axis]
-    even = _even(steps) and _even(durations)
-    if not even:
+    ends = np.append(lower[axis], upper[axis])
+    if not (np.all(durations > 0) and np.all(np.isfinite([*ends, *durations]))):
+        msg = (
+            f"points on {_name(axis)} from {ends[0]:g} to {ends[-1]:g} that take "
+            f"{durations[0]:g} s cannot be; nothing was moved"
+        )
+        raise BadValue(msg)
+    if not (_even(steps) and _even(durations)):
         msg = (
             f"the points on {_name(axis)} are not all equally long: a motor record "
             "moves at one velocity; nothing was moved"

@@ -307,6 +307,7 @@ def test_a_move_that_takes_too_long(
 ) -> None:
     m1, det = devices()
     record.stuck = True
+    server.post("X:m1.SPMG", "Pause")
 
     async def brief(old_position: float, new_position: float) -> float:
         return 0.3
@@ -314,7 +315,10 @@ def test_a_move_that_takes_too_long(
     monkeypatch.setattr(m1.movable_logic, "calculate_timeout", brief)
     with pytest.raises(FailedStatus) as failure:
         RE(bp.scan([det], m1, 5, 10, 6))
-    text = "m1 (sample, horizontal) has not come to 5.000 mm in time: it is at 5.000 mm"
+    text = (
+        "m1 (sample, horizontal) has not come to 5.000 mm in time: it is at 5.000 mm, "
+        "and SPMG is Pause"
+    )
     assert str(failure.value.__cause__) == text
     assert text in docs.stop["reason"]
     until(lambda: server.value("X:m1.DMOV") == 1)
