@@ -80,10 +80,10 @@ print(
 print(last["cb_info"][0], last["cb_info"][1] is pv, sorted(last))
 slow = epics.get_pv("T:slow", connect=True)
 ended = []
-print(slow.put(1, callback=lambda **kw: ended.append(kw), callback_data=5), ended)
+print(slow.put(1, callback=lambda **kw: ended.append(kw), callback_data=5))
 settle(lambda: ended)
-print(ended, slow.put(2, wait=True, timeout=0.05), slow.put(3, wait=True))
-print(slow.put(1, use_complete=True), slow.put_complete)
+print(ended, slow.put(3, wait=True))
+print(slow.put(1, use_complete=True), slow.put_complete is None)
 settle(lambda: slow.put_complete)
 print(slow.put_complete)
 print(epics.caget_many(["T:long", "T:none", "T:string"], connection_timeout=1))

@@ -157,33 +157,53 @@ def put(
     if not link.rights & 2 and link.connected:
         raise CASeverityException("put", "Write access denied", link.name, 376)
     code, count, data = putting.elements(link.name, *link.facts[:2], value)
-    keywords: dict[str, Any] = {"data": callback_data}
-    if isinstance(callback_data, dict):
-        keywords = callback_data  # pyright: ignore[reportUnknownVariableType]
-    waiter: Waiter[int] = Waiter()
-
-    def over(error: Exception | None) -> None:
-        if error is not None:
-            log.warning("put to %s failed: %s", link.name, error)
-        if on_end is not None:
-            on_end()
-        if callback is not None:
-            function = callback
-            link.context.dispatcher.call(
-                lambda: guarded(function, pvname=link.name, **keywords)
-            )
-        waiter.succeed(1 if error is None else failure(error))
-
     try:
         if not (wait or callback or on_end):
             link.write(code, count, data)
             return 1
-        link.context.call(lambda: link.send_notify(code, count, data, over))
+        tell = _told(link, callback, callback_data)
+        waiter: Waiter[int] = Waiter()
+
+        def over(error: Exception | None) -> None:
+            if error is not None:
+                log.warning("put to %s failed: %s", link.name, error)
+            if on_end is not None:
+                on_end()
+            if tell is not None:
+                link.context.dispatcher.call(tell)
+            waiter.succeed(1 if error is None else failure(error))
+
+        def start() -> None:
+            link.send_notify(code, count, data, over)
+
+        if not wait:
+            link.context.call(start)
+            return 1
+        # one that is waited for anyway need not be waited for to be sent
+        link.context.submit(partial(_guarded, start, waiter))
+        return waiter.result() if waiter.wait(timeout) else -1
     except CADisconnected:
         return None
-    if not wait:
-        return 1
-    return waiter.result() if waiter.wait(timeout) else -1
+
+
+def _guarded(start: Callable[[], object], waiter: Waiter[int]) -> None:
+    """Start something, or have whoever waits for it know why it cannot be."""
+    try:
+        start()
+    except CADisconnected as error:
+        waiter.fail(error)
+
+
+def _told(
+    link: Link, callback: Callable[..., object] | None, data: Any
+) -> Callable[[], object] | None:
+    """What calls back when a put is over."""
+    if callback is None:
+        return None
+    keywords: dict[str, Any] = {"data": data}
+    if isinstance(data, dict):
+        keywords = data  # pyright: ignore[reportUnknownVariableType]
+    return partial(guarded, callback, pvname=link.name, **keywords)
 
 
 def subscribe(
