@@ -297,6 +297,13 @@ def land(flight: Flight) -> MsgGenerator[list[Exception]]:
     if flight.declared:
         steps.append(partial(bps.collect, *flight.detectors, name=flight.stream))
     steps.append(partial(_report, flight))
+    return (yield from try_all(steps))
+
+
+def try_all(
+    steps: Iterable[Callable[[], MsgGenerator[Any]]],
+) -> MsgGenerator[list[Exception]]:
+    """Take each step whatever became of the one before; a list of the errors."""
     errors: list[Exception] = []
     for step in steps:
         try:

@@ -14,13 +14,11 @@ import bluesky.plan_stubs as bps
 from bluesky.protocols import Flyable, Movable
 from bluesky.utils import (
     FailedPause,
-    FailedStatus,
     MsgGenerator,
-    RunEngineControlException,
     plan,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from beamfly.errors import CaptureError
+from beamfly.plans.ending import cause_of, exit_status_of, missing_frames
 from beamfly.plans.flight import (
     Flight,
     Flyers,
@@ -134,33 +132,20 @@ def run_flight(
     except BaseException as error:
         yield from land(flight)
         _tell(flight, error)
-        cause = _cause(error)
+        cause = cause_of(error)
         if uid is not None:
             paused = isinstance(error, FailedPause)
             reason = NO_PAUSE if paused else str(cause) or type(cause).__name__
-            yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
+            yield from bps.close_run(exit_status=exit_status_of(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
     errors = yield from land(flight)
     _tell(flight)
-    problem = _cause(errors[0]) if errors else _missing(flight, on_missed)
+    problem = cause_of(errors[0]) if errors else missing_frames(flight, on_missed)
     if problem is not None:
         yield from bps.close_run(exit_status="fail", reason=str(problem))
         raise problem
     yield from bps.close_run()
     return uid
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What a status failed with, rather than that it did."""
-    if isinstance(error, FailedStatus) and error.__cause__ is not None:
-        return error.__cause__
-    return error
-
-
-def _exit_status(error: BaseException) -> str:
-    if isinstance(error, RunEngineControlException):
-        return str(getattr(error, "exit_status", "abort"))
-    return "abort" if isinstance(error, FailedPause) else "fail"
 
 
 def _tell(flight: Flight, error: BaseException | None = None) -> None:
@@ -171,17 +156,6 @@ def _tell(flight: Flight, error: BaseException | None = None) -> None:
         if panda.captured:
             sys.stdout.write(f"{panda.report.last}\n")
             log.info("%s", panda.report.last)
-
-
-def _missing(flight: Flight, on_missed: str) -> CaptureError | None:
-    """An error if frames are missing and that is not to be tolerated."""
-    for panda in flight.pandas:
-        report = panda.report.last
-        if panda.captured and report.lost:
-            if on_missed == "fail":
-                return CaptureError(str(report))
-            log.warning("%s", report)
-    return None
 
 
 @plan

@@ -5,7 +5,6 @@ the scan, and resuming lets it go on: it is never submitted again, and no row is
 doubled. Stopping or aborting the RunEngine aborts the scan; its rows so far are kept.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,18 +13,16 @@ from typing import Any, Literal
 import bluesky.plan_stubs as bps
 from bluesky.protocols import Collectable, Flyable, Status
 from bluesky.utils import (
-    FailedPause,
-    FailedStatus,
     Msg,
     MsgGenerator,
-    RunEngineControlException,
     plan,  # pyright: ignore[reportUnknownVariableType]
     short_uid,  # pyright: ignore[reportUnknownVariableType]
 )
 
 from beamfly.devices.scan_flight import ScanFlyer
 from beamfly.devices.scan_rows import MAIN
-from beamfly.errors import BadValue, CaptureError
+from beamfly.errors import BadValue
+from beamfly.plans.ending import cause_of, exit_status_of, missing_frames
 from beamfly.plans.flight import (
     REPORT_STREAM,
     Flight,
@@ -34,9 +31,8 @@ from beamfly.plans.flight import (
     land,
     prepare,
     trigger_infos,
+    try_all,
 )
-
-log = logging.getLogger(__name__)
 
 AnyScanFlyer = ScanFlyer[Any]
 
@@ -117,13 +113,13 @@ def fly_scan(
     except BaseException as error:
         flight.flyers = [(flyer, scan)]
         yield from _land(flyer, flight, announcing)
-        cause = _cause(error)
+        cause = cause_of(error)
         if uid is not None:
             reason = str(cause) or type(cause).__name__
-            yield from bps.close_run(exit_status=_exit_status(error), reason=reason)
+            yield from bps.close_run(exit_status=exit_status_of(error), reason=reason)
         raise cause from (error if cause is not error else error.__cause__)
     errors = yield from _land(flyer, flight, announcing)
-    problem = _cause(errors[0]) if errors else _missing(flight, on_missed)
+    problem = cause_of(errors[0]) if errors else missing_frames(flight, on_missed)
     if problem is not None:
         yield from bps.close_run(exit_status="fail", reason=str(problem))
         raise problem
@@ -299,35 +295,4 @@ def _land(
     steps: list[Callable[[], MsgGenerator[Any]]] = [
         partial(bps.collect, rows, name=name) for name, rows in announcing.items()
     ]
-    steps.append(report)
-    for step in steps:
-        try:
-            yield from step()
-        except Exception as error:
-            log.debug("While landing: %s", error)
-            errors.append(error)
-    return errors
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What a status failed with, rather than that it did."""
-    if isinstance(error, FailedStatus) and error.__cause__ is not None:
-        return error.__cause__
-    return error
-
-
-def _exit_status(error: BaseException) -> str:
-    if isinstance(error, RunEngineControlException):
-        return str(getattr(error, "exit_status", "abort"))
-    return "abort" if isinstance(error, FailedPause) else "fail"
-
-
-def _missing(flight: Flight, on_missed: str) -> CaptureError | None:
-    """An error if frames are missing and that is not to be tolerated."""
-    for panda in flight.pandas:
-        report = panda.report.last
-        if panda.captured and report.lost:
-            if on_missed == "fail":
-                return CaptureError(str(report))
-            log.warning("%s", report)
-    return None
+    return errors + (yield from try_all([*steps, report]))
