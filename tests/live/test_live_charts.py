@@ -150,6 +150,15 @@ def test_axes_are_labelled_with_what_the_plan_says(extents: Any, extent: Any) ->
     assert (view.x_label, view.y_label) == ("point", "line")
 
 
+def test_lines_may_be_placed_by_a_motor_that_is_read_once_per_line() -> None:
+    grid = MapGrid(choose(stream({"v": key()}), start(shape=[5, 2])), start())
+    grid.add(block(0, {"v": np.arange(4)}), {})
+    grid.lines_at({"slow": [10.0, 12.0]})
+    view = grid.view()
+    assert view.extent == (-0.5, 1.5, 9, 19)
+    assert view.y_label == "slow"
+
+
 def pixels(png: bytes) -> Any:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 

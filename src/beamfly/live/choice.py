@@ -132,9 +132,14 @@ def _named_axes(start: Document, keys: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     for fields, _ in hints.get("dimensions") or ():
         found += [str(name) for name in fields[:1]]
-    for motor in start.get("motors") or ():
-        found += _belonging(str(motor), keys)
+    found += belonging_to_motors(start, keys)
     return [name for name in dict.fromkeys(found) if name in keys]
+
+
+def belonging_to_motors(start: Document, keys: Iterable[str]) -> list[str]:
+    """Data keys that belong to the motors that a start document names."""
+    motors = start.get("motors") or ()
+    return [key for motor in motors for key in _belonging(str(motor), keys)]
 
 
 def _belonging(motor: str, keys: Iterable[str]) -> list[str]:

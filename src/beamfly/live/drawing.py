@@ -105,7 +105,10 @@ class Drawing:
 
     def _draw(self, watches: Watches) -> None:
         for name in sorted(self._changed):
-            watch, view = watches[name], self._charts[name].view()
+            watch, chart = watches[name], self._charts[name]
+            if isinstance(chart, MapGrid):
+                chart.lines_at(watch.line_positions)
+            view = chart.view()
             drawn = ", ".join(watch.choice.values)
             self.about = f"the plot of {drawn} in stream {name}"
             counts = ", ".join(stats.count for stats in watch.stats.values())

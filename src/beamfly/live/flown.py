@@ -165,8 +165,11 @@ class FlownRun:
 
     def _take_event(self, doc: Document) -> None:
         stream = self._announced.stream_of(str(doc.get("descriptor")))
-        if stream is not None and stream.name in self._watches:
-            self._watches[stream.name].take_event(doc)
+        for watch in self._watches.values():
+            if watch.stream is stream:
+                watch.take_event(doc)
+            elif stream is None:
+                watch.take_other_event(doc)
 
     def _read(self, watch: StreamWatch, last: bool) -> None:
         while (block := watch.read(self._arrived, last)) is not None:

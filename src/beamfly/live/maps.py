@@ -78,6 +78,11 @@ class MapGrid:
         for key, values in self._maps.items():
             values[line, column] = block.values[key][inside]
 
+    def lines_at(self, positions: Mapping[str, Sequence[float]]) -> None:
+        """Take where lines are, by motors that are read once per line."""
+        for key, values in positions.items():
+            self._heights[key] = dict(enumerate(values))
+
     def _find_fast(self, known: Mapping[str, Floats]) -> None:
         """The axis that moves most in the first line is the fast one."""
         spans = {k: float(np.ptp(v[: self.points])) for k, v in known.items() if len(v)}

@@ -11,7 +11,12 @@ import numpy as np
 
 from beamfly.errors import BeamflyError
 from beamfly.live.announced import Document, FlownStream
-from beamfly.live.choice import choose, expected_rows, planned_period
+from beamfly.live.choice import (
+    belonging_to_motors,
+    choose,
+    expected_rows,
+    planned_period,
+)
 from beamfly.live.meters import Gaps, Lag, RateMeter
 from beamfly.live.rows import Block, Floats, NotYetThere, RowReader
 from beamfly.live.stats import FlyStats
@@ -53,6 +58,8 @@ class StreamWatch:
             for name in stream.detectors
         }
         self.asked_x = x
+        self.line_positions: dict[str, list[float]] = {}
+        """Data key in another stream -> its value for each line of a map so far."""
         self._reader, self._say = reader, say
         self._meters = {name: RateMeter() for name in self.stats}
         line = self.choice.shape[1] if self.choice.shape else 0
@@ -78,6 +85,16 @@ class StreamWatch:
             motors, row = self.choice.motors, int(doc["seq_num"]) - 1
             data: Mapping[str, float] = doc.get("data", {})
             self._events[row] = {k: float(data[k]) for k in motors if k in data}
+
+    def take_other_event(self, doc: Document) -> None:
+        """Keep where a motor of the plan was in a line of a map, told line by line."""
+        if self.choice.shape is None:
+            return
+        data: Mapping[str, float] = doc.get("data", {})
+        for name in belonging_to_motors(self.start, data):
+            lines = self.line_positions.setdefault(name, [])
+            if len(lines) < self.choice.shape[0]:
+                lines.append(float(data[name]))
 
     def count(self, arrived: float) -> None:
         """Count what was announced.
