@@ -20,11 +20,12 @@ from struck_pvs import StruckPvs
 
 from beamfly.ca.pv import PV
 from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
-from beamfly.devices import Struck
+from beamfly.devices import HDFPanda, Motor, Struck
 from beamfly.devices.struck import Advance
 from beamfly.errors import BadValue, CAError, CATimeout
 from beamfly.hdf import open_columns
-from beamfly.plans import fly
+from beamfly.plans import fly, fly_motor, match_encoder
+from beamfly.sim import SimulatedBeamline
 from ca.c_ioc import free_port
 from flying import Documents, run_engine
 
@@ -155,6 +156,37 @@ def test_pulses_that_do_not_come(
         RE(fly(mcs, num=50, timeout=1.5))
     assert docs.rows == 10
     assert server.value("X:SIS1:Acquiring") == 0
+
+
+def test_with_a_panda_while_a_motor_flies(
+    server: ThreadedServer,
+    sis: StruckPvs,
+    RE: RunEngine,
+    docs: Documents,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both take the same points, in one run with a file each."""
+    sis.pulses = 21
+    with SimulatedBeamline(ioc_port=0, motors=0) as beamline:
+        ports = f"127.0.0.1:{beamline.ioc.port} 127.0.0.1:{server.port}"
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", ports)
+        with init_devices():
+            mcs, x = made(tmp_path), Motor("BL:x")
+            panda = HDFPanda(
+                f"127.0.0.1:{beamline.panda.control_port}",
+                tmp_path,
+                data_port=beamline.panda.data_port,
+            )
+        RE(match_encoder(panda, 1, x))
+        RE(fly_motor(panda, x, 0, 2, 21, 0.01, detectors=[mcs]))
+        disconnecting = asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop)
+        disconnecting.result(10)
+    assert docs.stop["exit_status"] == "success"
+    assert docs.stop["num_events"]["primary"] == docs.rows == 21
+    assert docs.read("mcs-It") == [3000 + n for n in range(21)]
+    assert docs.read("x") == pytest.approx([n / 10 for n in range(21)], abs=2e-4)
+    assert server.value("X:SIS1:ChannelAdvance") == 1
 
 
 async def test_what_is_refused(
