@@ -93,7 +93,7 @@ class Client:
         self, names: Iterable[str], timeout: float = DEFAULT_TIMEOUT
     ) -> list["Channel"]:
         """Channels in the order of the names, all connected; CATimeout names one."""
-        channels = [Channel(self, self.core.channel(name)) for name in names]
+        channels = [Channel(self, core) for core in self.core.look_for([*names])]
         try:
             self.wait_connected(channels, timeout)
         except BaseException:
