@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bluesky.protocols import Locatable, Movable
-from bluesky.run_engine import call_in_bluesky_event_loop
 from bluesky.utils import (
     maybe_await,  # pyright: ignore[reportUnknownVariableType]
 )
@@ -43,12 +42,15 @@ def motors_of(namespace: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def table(motors: Iterable[Any]) -> str:
+def table(motors: Iterable[Any], loop: asyncio.AbstractEventLoop) -> str:
     """Name, position, target, limits and units of motors, one line each.
 
-    Call it from outside of the RunEngine's loop.
+    Args:
+        motors: What to ask.
+        loop: Of the RunEngine that they are connected in, RE.loop; not the running one.
     """
-    rows = call_in_bluesky_event_loop(_rows(list(motors)), timeout=5 * SECONDS)
+    asking = asyncio.run_coroutine_threadsafe(_rows(list(motors)), loop)
+    rows = asking.result(5 * SECONDS)
     if not rows:
         return "There are no motors."
     lines = [HEADINGS, *rows]

@@ -172,7 +172,7 @@ class Prompt:
         """Show where some motors are."""
         for motor in motors:
             check_motor("wm", motor)
-        sys.stdout.write(f"{table(motors)}\n")
+        sys.stdout.write(f"{table(motors, self.RE.loop)}\n")
 
 
 @contextlib.contextmanager
