@@ -116,6 +116,7 @@ def test_the_table_of_best_effort_callback_is_filled(
     assert rows[-1].split("|")[1].strip() == "20"
     assert rows[-1].split("|")[3].strip() == "10.000"
     assert plt.get_fignums() == []
+    assert live.wait()
     assert live.stats["panda"].frames == 20
     assert bec.noplot_streams == ["baseline"]
     live.off()

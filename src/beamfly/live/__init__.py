@@ -11,8 +11,9 @@ live.stats["panda"].missed
 `RE.subscribe(LiveFlight())` does it without BestEffortCallback, and
 `RE.subscribe(StreamEvents(callback))` gives any callback some of the rows as events.
 All of it works with any detector whose rows are announced by stream documents and
-written to HDF5. Nothing is imported before it is needed: bluesky and matplotlib take
-their time.
+written to HDF5. `flight` has the callbacks, `flown` the thread of a run: it reads
+(`announced`, `rows`), measures (`watch`, `meters`, `stats`), and has viewers show it
+(`terminal`, `notebook`, `drawing`, `window`, `events`).
 """
 
 from beamfly.live.flight import LiveFlight, StreamEvents

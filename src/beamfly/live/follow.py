@@ -30,6 +30,10 @@ class Live:
         """Figures of the latest flight by name of the detector."""
         return dict(self.flight.stats)
 
+    def wait(self, timeout: float = 10.0) -> bool:
+        """Wait for the last picture of the latest flight; see `LiveFlight.wait`."""
+        return self.flight.wait(timeout)
+
     def off(self) -> None:
         """Leave all as it was before; twice does no harm."""
         if self._token is None:
