@@ -20,6 +20,7 @@ from beamfly.ca.messages import (
     ServerDisconnect,
     WriteNotify,
 )
+from beamfly.ca.payloads import pack
 from beamfly.ca.pending import Bulk
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
@@ -163,6 +164,40 @@ def test_writes() -> None:
     rig.run()
     assert ask.answer == ()
     assert rig.servers[0].pvs["wave"].value == list(range(1000))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([*Dbr][:7]),
+    st.one_of(
+        st.integers(-(1 << 40), 1 << 40),
+        st.floats(allow_nan=False),
+        st.sampled_from([255, 256, -32769, 1e39, float("inf")]),
+    ),
+)
+def test_a_number_takes_a_short_cut_to_the_same_bytes(base: Dbr, value: float) -> None:
+    rig = Rig(Server(("10.0.0.1", 5064), {"x": Pv(base, 0)}))
+    channel = rig.connect("x")
+    circuit = channel.circuit
+    assert circuit is not None
+    if circuit.write_number(channel, value):
+        short = b"".join(circuit.output())
+        circuit.write(channel, base, *pack(base, value))
+        assert b"".join(circuit.output()) == short
+    else:
+        # text, what is wrapped or cut, and what is refused
+        assert circuit.output() == []
+        in_range = base in (Dbr.DOUBLE, Dbr.FLOAT) and abs(value) < 1e38
+        assert not in_range or isinstance(value, int)
+
+
+def test_numbers_are_not_written_where_there_is_no_connection() -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    circuit = channel.circuit
+    assert circuit is not None
+    circuit.close(CADisconnected("the end"))
+    assert not circuit.write_number(channel, 1.0)
 
 
 def test_refused_writes() -> None:

@@ -148,25 +148,40 @@ class Client:
         """Native values in the order of the channels; the first error is raised."""
         end = NEVER if timeout is None else self.loop.time() + timeout
         for channel in channels:
-            if not channel.connected:
+            if channel.core.link is None:
                 await channel.wait_connected(
                     None if timeout is None else max(0.0, end - self.loop.time())
                 )
-        results: list[Any] = [None] * len(channels)
-        places: dict[ClientCircuit, list[int]] = {}
-        for place, channel in enumerate(channels):
-            circuit = channel.core.circuit
-            if circuit is not None:
-                places.setdefault(circuit, []).append(place)
-        waiting: list[asyncio.Future[list[Any]]] = []
-        for circuit, here in places.items():
-            waiting.append(self._bulk(circuit, [channels[at] for at in here], end))
-        for here, future in zip(places.values(), waiting, strict=True):
-            for place, value in zip(here, await future, strict=True):
-                results[place] = value
+        cores = [channel.core for channel in channels]
+        circuits: set[ClientCircuit] = set()
+        for core in cores:
+            if core.circuit is None:
+                # lost again while others were waited for
+                msg = f"{core.name} is not connected; nothing was read"
+                raise CADisconnected(msg, name=core.name, status=192)
+            circuits.add(core.circuit)
+        if len(circuits) == 1:
+            results = await self._bulk(circuits.pop(), cores, end)
+        else:
+            results = await self._bulks(circuits, cores, end)
         for value in results:
             if isinstance(value, Exception):
                 raise value
+        return results
+
+    async def _bulks(
+        self, circuits: Iterable[ClientCircuit], cores: list[CoreChannel], end: float
+    ) -> list[Any]:
+        """Read channels of several circuits at once."""
+        results: list[Any] = [None] * len(cores)
+        reading: list[tuple[list[int], asyncio.Future[list[Any]]]] = []
+        for circuit in circuits:
+            places = [n for n, core in enumerate(cores) if core.circuit is circuit]
+            mine = [cores[place] for place in places]
+            reading.append((places, self._bulk(circuit, mine, end)))
+        for places, values in reading:
+            for place, value in zip(places, await values, strict=True):
+                results[place] = value
         return results
 
     async def put_many(
@@ -185,7 +200,7 @@ class Client:
             await put
 
     def _bulk(
-        self, circuit: ClientCircuit, channels: list[Channel], end: float
+        self, circuit: ClientCircuit, cores: list[CoreChannel], end: float
     ) -> "asyncio.Future[list[Any]]":
         """Read channels of one circuit with one future."""
         future: asyncio.Future[list[Any]] = self.loop.create_future()
@@ -194,7 +209,6 @@ class Client:
             if not future.done():
                 future.set_result(values)
 
-        cores = [channel.core for channel in channels]
         circuit.read_bulk(cores, Bulk(cores, end, done))
         self.sent(circuit, end)
         return future

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from beamfly.ca.asyncio import Client
 
 
+_NUMBERS = frozenset({int, float})
+
+
 class FutureRequest(Request):
     """A request whose answer an asyncio future waits for."""
 
@@ -278,6 +281,13 @@ class Channel:
         if link is None or circuit is None:
             return self._put_later(value, dbr, wait, timeout)
         if dbr is None:
+            if (
+                not wait
+                and type(value) in _NUMBERS
+                and circuit.write_number(core, value)
+            ):
+                self.client.sent(circuit, NEVER)
+                return self.client.nothing
             dbr = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)
         count, data = pack(dbr, value)
         client = self.client

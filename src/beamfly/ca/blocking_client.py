@@ -29,7 +29,7 @@ from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER, Bulk
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_TIMEOUT
-from beamfly.errors import CATimeout
+from beamfly.errors import CADisconnected, CATimeout
 
 log = logging.getLogger("beamfly.ca")
 
@@ -125,8 +125,10 @@ class Client:
         places: dict[ClientCircuit, list[int]] = {}
         for place, channel in enumerate(channels):
             circuit = channel.core.circuit
-            if circuit is not None:
-                places.setdefault(circuit, []).append(place)
+            if circuit is None:
+                msg = f"{channel.name} is not connected; nothing was read"
+                raise CADisconnected(msg, name=channel.name, status=192)
+            places.setdefault(circuit, []).append(place)
         answers: list[list[Any]] = []
         bulks: list[Bulk] = []
         for circuit, here in places.items():

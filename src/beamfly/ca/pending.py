@@ -65,7 +65,9 @@ class Bulk:
         """Answers to consecutive numbers."""
         at = first - self.low
         self.values[at : at + len(values)] = values
-        if len(values) == 1:
+        if len(values) == len(self._missing) == len(self.values):
+            self._missing.clear()
+        elif len(values) == 1:
             self._missing.discard(at)
         else:
             self._missing.difference_update(range(at, at + len(values)))

@@ -5,6 +5,7 @@ time-out reaches the `Request` later. They skip the general `send`, because they
 said thousands of times per second; `tests/ca` checks that servers see the same.
 """
 
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from beamfly.ca import lanes
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.circuit import Circuit
 from beamfly.ca.dbr import Dbr, Family, layout
-from beamfly.ca.header import LARGE, Header, pack_header
+from beamfly.ca.header import LARGE, Header, pack_header, shape
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command, Sender
 from beamfly.ca.pending import NEVER, Bulk, Numbers, Pending, Put, array_request
@@ -26,6 +27,24 @@ AUTOSIZE_MINOR = 13
 """First minor version of servers that know count 0."""
 SMALL_BYTES = 4096
 """Payloads up to here are copied behind their header, larger ones sent as they are."""
+
+
+_CLOSED = CircuitState.CLOSED
+_BULK = struct.Struct(">QII")
+_READ = shape(Command.READ_NOTIFY, 0, 0, 0)
+
+
+def _number_form(code: Dbr) -> tuple[Callable[..., bytes] | None, int]:
+    """How a WRITE of one number of a type is packed, and its first eight bytes."""
+    row = layout(code)
+    if code is Dbr.STRING:
+        return None, 0
+    record = struct.Struct(f">QII{row.element_format}{8 - row.element}x")
+    return record.pack, shape(Command.WRITE, 8, code, 1)
+
+
+_NUMBERS = [_number_form(Dbr(code)) for code in range(7)]
+"""By native type."""
 
 
 class RequestCircuit(Circuit):
@@ -84,17 +103,38 @@ class RequestCircuit(Circuit):
         """Ask for the native scalars of many connected channels at once."""
         bulk.low = self._numbers.take(len(channels))
         bulk.high = bulk.low + len(channels)
-        pieces: list[bytes] = []
-        for number, channel in enumerate(channels, bulk.low):
-            link = self._link(channel)
-            if (Command.READ_NOTIFY, link.type) not in self._laned:
-                self._read_lane(Dbr(link.type))
-            count = 0 if self.minor >= AUTOSIZE_MINOR else link.count
-            pieces.append(
-                pack_header(Command.READ_NOTIFY, 0, link.type, count, link.sid, number)
-            )
+        links = [self._link(channel) for channel in channels]
+        for code in {link.type for link in links}:
+            if (Command.READ_NOTIFY, code) not in self._laned:
+                self._read_lane(Dbr(code))
+        autosize = self.minor >= AUTOSIZE_MINOR
+        numbers = range(bulk.low, bulk.high)
+        messages = [
+            pack_header(Command.READ_NOTIFY, 0, link.type, link.count, link.sid, number)
+            if not autosize
+            else _BULK.pack(_READ | link.type << 16, link.sid, number)
+            for number, link in zip(numbers, links, strict=True)
+        ]
         self.pending.add_bulk(bulk)
-        self.outbox.put(b"".join(pieces))
+        self.outbox.put(b"".join(messages))
+
+    def write_number(self, channel: Channel, value: float) -> bool:
+        """`write` of one number as the channel's own type, in one step.
+
+        False if it takes more: nothing was sent, and `write` is to be asked.
+        """
+        link = channel.link
+        if link is None or self.state is _CLOSED:
+            return False
+        pack, first = _NUMBERS[link.type]
+        if pack is None:
+            return False
+        try:
+            self.outbox.add(pack(first, link.sid, link.cid, value))
+        except (struct.error, OverflowError):
+            # wrapped, cut, or refused with a sentence
+            return False
+        return True
 
     def write(
         self, channel: Channel, code: int, count: int, data: bytes | memoryview
