@@ -290,6 +290,10 @@ def refusals(rig: Rig) -> dict[str, tuple[type[Exception], Any]]:
             BadValue,
             lambda: fly_motor(panda, x, 0, 1, 11, 0.01, encoder=2),
         ),
+        r"INENC3 of panda has no scale and units yet: match_encoder\(panda, 3, x\)": (
+            BadValue,
+            lambda: fly_motor(panda, x, 0, 1, 11, 0.01, encoder=3),
+        ),
         "panda has no encoder input INENC9": (
             BadValue,
             lambda: fly_motor(panda, x, 0, 1, 11, 0.01, encoder=9),
@@ -342,6 +346,16 @@ def test_what_is_refused_before_anything_moves(
             RE(plan())
         assert docs["start"] == [], pattern
     assert rig.beamline.stage.axes["x"].revision == moved
+
+
+def test_a_scale_that_is_wrong(RE: RunEngine, rig: Rig, docs: Documents) -> None:
+    """It agrees where the motor was, and no longer where the flight begins."""
+    RE(bps.mv(rig.panda.inenc[1].val_scale, -COUNT))
+    text = "x is at 4.2500 mm, INENC1 of panda at -4.2500 mm: .*; no point was taken"
+    with pytest.raises(BadValue, match=text):
+        RE(fly_motor(rig.panda, rig.x, 5, 6, 11, 0.01))
+    assert docs.stop["exit_status"] == "fail"
+    until(lambda: velocity(rig) == 20.0)
 
 
 def test_lines_of_other_specs() -> None:

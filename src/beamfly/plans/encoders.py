@@ -22,6 +22,8 @@ from beamfly.plans.flight import ask
 
 _APART = 10.0
 """Counts by which encoder and motor may differ."""
+_NEVER_SET = (1.0, 0.0, "")
+"""Scale, offset and units of an encoder that nobody has told what it is on."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +71,36 @@ async def read_encoder(panda: Panda, number: int) -> Encoder:
     return Encoder(number, scale, offset)
 
 
-async def check_encoder(panda: Panda, encoder: Encoder, motor: Motor) -> None:
-    """BadValue unless encoder and motor say that it is at the same place."""
-    block = encoder_block(panda, encoder.number)
-    count, here, deadband = await _values(
-        block.val, motor.user_readback, motor.deadband
+async def check_encoder(
+    panda: Panda, encoder: Encoder, motor: Motor, consequence: str = "nothing was moved"
+) -> None:
+    """BadValue unless encoder and motor say that it is at the same place.
+
+    Args:
+        panda: Where the encoder is.
+        encoder: What its counts mean.
+        motor: At rest.
+        consequence: What the error says was not done.
+    """
+    block, number = encoder_block(panda, encoder.number), encoder.number
+    how = f"match_encoder({panda.name}, {number}, {motor.name})"
+    count, here, deadband, units = await _values(
+        block.val, motor.user_readback, motor.deadband, block.val_units
     )
+    if (encoder.scale, encoder.offset, units) == _NEVER_SET:
+        msg = (
+            f"INENC{number} of {panda.name} has no scale and units yet: {how} has it "
+            f"show the position of {motor.name}; {consequence}"
+        )
+        raise BadValue(msg)
     seen = count * encoder.scale + encoder.offset
     if abs(seen - here) <= _APART * abs(encoder.scale) + abs(deadband):
         return
     show = await motor.shown()
-    number = encoder.number
     msg = (
         f"{motor.name} is at {show(here)}, INENC{number} of {panda.name} at "
-        f"{show(seen)}: take another encoder, or have it follow the motor with "
-        f"match_encoder({panda.name}, {number}, {motor.name}); nothing was moved"
+        f"{show(seen)}: take another encoder, or have it follow the motor with {how}; "
+        f"{consequence}"
     )
     raise BadValue(msg)
 

@@ -160,11 +160,10 @@ def fly_spec(
     axis = lines[0].axis
     source = yield from _source(panda, trigger, axis, encoders or {}, block)
     encoder = source.encoder
+    if encoder is not None:
+        yield from _agree(panda, encoder, axis, "nothing was moved")
     motions = [source.motion(line) for line in _checked(lines, source)]
     longest = yield from ask(lambda: _check_motors(lines, motions))
-    if encoder is not None:
-        seen = encoder
-        yield from ask(lambda: check_encoder(panda, seen, axis))
     triggers = Triggers(
         sum(line.num for line in lines),
         1,
@@ -195,6 +194,8 @@ def fly_spec(
             flight.flyers = pairs
             if number == 0:
                 yield from prepare(flight, infos)
+                if encoder is not None:
+                    yield from _agree(panda, encoder, axis, "no point was taken")
             else:
                 yield from prepare_flyers(flight, f"line {number}")
             for detector in flight.detectors:
@@ -241,6 +242,15 @@ def _source(
     if number is not None:
         encoder = yield from ask(lambda: read_encoder(panda, number))
     return TRIGGERS[trigger](panda, encoder, block)
+
+
+def _agree(
+    panda: Panda, encoder: Encoder, axis: Any, consequence: str
+) -> MsgGenerator[None]:
+    """BadValue unless encoder and motor agree."""
+    if isinstance(axis, Motor):
+        motor = axis
+        yield from ask(lambda: check_encoder(panda, encoder, motor, consequence))
 
 
 async def _check_motors(lines: list[Line], motions: list[FlyMotorInfo]) -> float:
