@@ -125,21 +125,6 @@ def measure(client: str, line: str, ioc: CIoc) -> Pair | None:
         return wall, cpu
 
 
-def blast(ioc: CIoc) -> None:
-    """Change every scalar many times, from another process."""
-    code = (
-        "from beamfly.ca.blocking import Client\n"
-        "import time\n"
-        "with Client() as c:\n"
-        "    pvs = c.connect_many([f'B:{n}' for n in range(1000)])\n"
-        "    for k in range(1, 41):\n"
-        "        c.put_many(pvs, [k + time.time()] * 1000)\n"
-        "        time.sleep(0.02)\n"
-        "    pvs[-1].get()\n"
-    )
-    subprocess.run([sys.executable, "-c", code], env=environment(ioc), check=True)
-
-
 def show(line: str, results: dict[str, list[Pair]], gates: dict[str, Pair]) -> bool:
     """One line of the table; False if a gate is missed."""
     medians: dict[str, Pair] = {

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -71,9 +72,9 @@ class Recording:
 
 def client_socket(peer: str) -> socket.socket:
     """This process's end of the connection with a client."""
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         try:
-            sock = socket.socket(fileno=os.dup(int(name)))
+            sock = socket.socket(fileno=os.dup(int(path.name)))
         except OSError:
             continue
         with contextlib.suppress(OSError):
@@ -97,7 +98,11 @@ async def main(port: int) -> None:
             with client_socket(recording.peer) as sock:
                 # nobody else is to be served meanwhile
                 sock.setblocking(True)
-                sent, seconds = recording.send(sock, int(count), rate)
+                try:
+                    sent, seconds = recording.send(sock, int(count), rate)
+                except ConnectionError:
+                    # the client had enough
+                    sent, seconds = 0, 0.0
                 sock.setblocking(False)
             writer.write(f"{sent} {seconds}\n".encode())
             writer.close()
