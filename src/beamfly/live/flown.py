@@ -55,7 +55,7 @@ class FlownRun:
         self._mailbox = Mailbox()
         self._watches: dict[str, StreamWatch] = {}
         self._arrived = 0.0
-        self._rounds = 0
+        self._rounds = self._dropped = 0
         self._thread: threading.Thread | None = None
         self._closed = False
         self.told = threading.Event()
@@ -138,6 +138,7 @@ class FlownRun:
 
     def _round(self, post: Post) -> Document | None:
         self._arrived = post.arrived or self._arrived
+        self._dropped += post.dropped
         for name, doc in post.documents:
             self._announced.add(name, doc)
             if name == "descriptor":
@@ -182,6 +183,8 @@ class FlownRun:
         for watch in self._watches.values():
             watch.land(stop)
         self._each(lambda viewer: viewer.stop(self._watches, stop))
+        if self._dropped:
+            say(f"{self._dropped} events came too fast for a callback to see them all")
 
 
 def _main_thread_lives() -> bool:

@@ -14,6 +14,8 @@ from beamfly.live.announced import Document
 
 MOST_EVENTS = 1000
 """Events that wait at most."""
+_ABOUT_STREAMS = ("descriptor", "stream_resource")
+"""Without these nothing can be read; there are few of them."""
 
 
 @dataclass
@@ -59,11 +61,13 @@ class Mailbox:
                 return
             if name == "stop":
                 self._rest.stop = doc
-            elif name == "event" and self._events >= MOST_EVENTS:
-                self._rest.dropped += 1
-            else:
-                self._events += name == "event"
+            elif name in _ABOUT_STREAMS:
                 self._documents.append((name, doc))
+            elif self._events < MOST_EVENTS:
+                self._events += 1
+                self._documents.append((name, doc))
+            else:
+                self._rest.dropped += 1
         if name == "stop":
             self._filled.set()
 
