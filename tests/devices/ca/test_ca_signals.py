@@ -602,9 +602,11 @@ async def test_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt takes its time, and the record hears of the first one alone."""
     values: list[float] = []
 
+    enough = asyncio.Event()
+
     async def slow(put: Put) -> None:
         values.append(put.value)
-        await asyncio.sleep(0.4)
+        await enough.wait()
 
     async with serving({"X:a": PV(0.0, on_put=slow)}, monkeypatch):
         signal = ca_signal_rw(float, "X:a", attempts=3, timeout=0.05)
@@ -614,6 +616,7 @@ async def test_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
             await signal.set(1.0)
         assert time.monotonic() - start > 0.14
         assert values == [1.0]
+        enough.set()
 
 
 # ---- commands
