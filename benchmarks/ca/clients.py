@@ -136,9 +136,9 @@ LINES = {
     **{"put_wait_many": (2, N), "put": (3000, 1)},
 }
 """Line -> repetitions, and operations of each."""
-UPDATES = {"own": 2_000_000, "caproto": 20_000}
+UPDATES = {"own": 1_000_000, "caproto": 10_000}
 """First word of a client -> updates at saturation; PEER_UPDATES for the rest."""
-PEER_UPDATES = 200_000
+PEER_UPDATES = 100_000
 
 
 def connect_line(client: Any, line: str) -> list[float]:

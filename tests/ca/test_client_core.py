@@ -487,11 +487,9 @@ def test_bulk_reads_time_out_and_disconnect() -> None:
     assert len(first) == len(second) == 1
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("dlehcfs"), st.integers(0, 100)), max_size=150)
-)
-@settings(deadline=None, max_examples=30)
-def test_lanes_and_slow_path_agree(updates: list[tuple[str, int]]) -> None:
+def same_updates(updates: list[tuple[str, int]]) -> None:
+    """The lanes and the slow path must tell the same."""
+
     def run(fast: bool) -> list[Any]:
         rig = Rig(server())
         seen: dict[str, list[Any]] = {}
@@ -508,6 +506,27 @@ def test_lanes_and_slow_path_agree(updates: list[tuple[str, int]]) -> None:
         return [(name, list(rows)) for name, rows in seen.items()]
 
     assert run(fast=True) == run(fast=False)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("dlehcfs"), st.integers(0, 100)), max_size=150)
+)
+@settings(deadline=None, max_examples=30)
+def test_lanes_and_slow_path_agree(updates: list[tuple[str, int]]) -> None:
+    same_updates(updates)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("dle"), st.sampled_from([1, 2, 31, 33, 96, 130])),
+        max_size=8,
+    )
+)
+@settings(deadline=None, max_examples=20)
+def test_lanes_and_slow_path_agree_on_runs_of_any_length(
+    runs: list[tuple[str, int]],
+) -> None:
+    same_updates([(name, n % 100) for name, length in runs for n in range(length)])
 
 
 def test_a_long_run_equals_single_updates() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from beamfly.ca.circuit import Circuit
-from beamfly.ca.dbr import Dbr
+from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.header import pack_header
 from beamfly.ca.message import Command, Sender
 from beamfly.ca.messages import EventUpdate, ReadNotify
@@ -124,3 +124,27 @@ def test_fifty_thousand_messages_take_ten_times_as_long_as_five(kind: str) -> No
 
     few, many = (min(seconds(n) for _ in range(4)) for n in (5_000, 50_000))
     assert many < 40 * few
+
+
+def test_types_in_turn_cost_little_more_than_one_type() -> None:
+    def seconds(kinds: list[Dbr]) -> float:
+        pvs = {f"x{n}": Pv(kind, 1.0) for n, kind in enumerate(kinds)}
+        rig = Rig(Server(("10.0.0.1", 5064), pvs))
+        messages: list[bytes] = []
+        lists: list[list[Any]] = []
+        for name, kind in zip(pvs, kinds, strict=True):
+            seen, monitor = watch(rig, rig.connect(name))
+            code = promote(kind, Family.TIME)
+            value = Value(code, 1, bytes(layout(code).element))
+            assert monitor.number is not None
+            number = monitor.number
+            messages.append(EventUpdate(code, 1, 1, number, encode(value)).encode())
+            lists.append(seen)
+        circuit = next(iter(rig.core.circuits.values()))
+        taken = flood(circuit, b"".join(messages), 18_000 // len(kinds))
+        assert sum(map(len, lists)) == 18_000 + len(kinds)
+        return taken
+
+    one = min(seconds([Dbr.DOUBLE]) for _ in range(3))
+    turns = min(seconds([Dbr.DOUBLE, Dbr.LONG, Dbr.ENUM]) for _ in range(3))
+    assert turns < 40 * one

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from beamfly.ca import runs
 from beamfly.ca.dbr import Dbr, Family, layout, padded
-from beamfly.ca.header import shape
+from beamfly.ca.header import SHAPE, shape
 from beamfly.ca.message import Command
 from beamfly.ca.readings import EPOCH_NS, NANO, readable, scalar_record
 
@@ -60,6 +60,41 @@ def _ignore(*reading: Any) -> None:
     """An update for a subscription that is gone."""
 
 
+class _Run:
+    """How many messages are worth a look with numpy.
+
+    Where types alternate there are no runs, and a look at thousands of messages for
+    each would take a thousand times as long as the message. So a few that follow are
+    looked at first, and only as many at once as were alike before, or twice that.
+    """
+
+    def __init__(self, first: int, size: int) -> None:
+        """For messages of one shape: their first eight bytes, and their size."""
+        self._first = first
+        self._steps = [step * size for step in _PROBES]
+        self._most = LONG_RUN
+
+    def look(self, view: memoryview, at: int, count: int) -> int:
+        """How many of so many messages to look at together, 0 if it is not worth it."""
+        if count < LONG_RUN:
+            return 0
+        for step in self._steps:
+            if SHAPE.unpack_from(view, at + step)[0] != self._first:
+                return 0
+        return min(count, self._most)
+
+    def found(self, asked: int, alike: int) -> None:
+        """So many were alike, of those that were looked at."""
+        if alike == asked:
+            self._most = min(2 * self._most, MOST)
+        else:
+            self._most = max(LONG_RUN, alike)
+
+
+_PROBES = (1, 7, 31, 61, 95)
+"""Messages ahead: runs of up to 32 in turn do not pass for one long run."""
+
+
 class EventLane:
     """Updates with one element of a TIME type."""
 
@@ -80,17 +115,24 @@ class EventLane:
         self._failed = failed
         self._record = scalar_record(code)
         self._is_text = row.base is Dbr.STRING
+        self._run = _Run(self.shape, self._record.size)
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run."""
-        size = self._record.size
-        count = min((end - at) // size, MOST)
+        record = self._record
+        size = record.size
         if self._is_text:
-            return self._text(view, at, count)
-        if count >= LONG_RUN:
+            return self._text(view, at, min((end - at) // size, MOST))
+        after = at + size
+        if end < after + 8 or SHAPE.unpack_from(view, after)[0] != self.shape:
+            return self._one(view, at) if end >= after else at
+        count = min((end - at) // size, MOST)
+        several = self._run.look(view, at, count)
+        if several:
             after = runs.event_run(
-                view, at, count, self._code, self.shape, self._sinks, self._failed
+                view, at, several, self._code, self.shape, self._sinks, self._failed
             )
+            self._run.found(several, (after - at) // size)
             if after > at:
                 return after
         wanted, sinks = self.shape, self._sinks
@@ -103,7 +145,7 @@ class EventLane:
             seconds,
             nanoseconds,
             value,
-        ) in self._record.iter_unpack(view[at : at + count * size]):
+        ) in record.iter_unpack(view[at : at + count * size]):
             if head != wanted or ok != 1:
                 break
             at += size
@@ -114,6 +156,20 @@ class EventLane:
             except Exception as error:
                 self._failed(number, error)
         return at
+
+    def _one(self, view: memoryview, at: int) -> int:
+        """The same for one message, as where types alternate."""
+        record = self._record
+        row = record.unpack_from(view, at)
+        _, ok, number, status, severity, seconds, nanoseconds, value = row
+        if ok != 1:
+            return at
+        stamp = seconds * NANO + nanoseconds + EPOCH_NS
+        try:
+            self._sinks[number](value, stamp, severity, status)
+        except Exception as error:
+            self._failed(number, error)
+        return at + record.size
 
     def _text(self, view: memoryview, at: int, count: int) -> int:
         """The same for strings."""
@@ -158,15 +214,21 @@ class ReadLane:
         self._record = scalar_record(code)
         self._is_text = row.base is Dbr.STRING
         self._is_time = row.family is Family.TIME
+        self._run = _Run(self.shape, self._record.size)
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run."""
         size = self._record.size
         count = min((end - at) // size, MOST)
-        if self._bulks and count >= LONG_RUN and not self._is_text | self._is_time:
-            after = runs.bulk_run(view, at, count, self._code, self.shape, self._bulks)
-            if after > at:
-                return after
+        if self._bulks and not self._is_text | self._is_time:
+            several = self._run.look(view, at, count)
+            if several:
+                after = runs.bulk_run(
+                    view, at, several, self._code, self.shape, self._bulks
+                )
+                self._run.found(several, (after - at) // size)
+                if after > at:
+                    return after
         wanted, pending = self.shape, self._pending
         for row in self._record.iter_unpack(view[at : at + count * size]):
             if row[0] != wanted or row[1] != 1:
