@@ -159,14 +159,18 @@ def test_equal_limits_are_no_limits() -> None:
 @pytest.mark.parametrize(("sign", "switch"), [(1, "HLS"), (-1, "LLS")])
 def test_a_limit_switch_ends_a_move(sign: int, switch: str) -> None:
     bench = MotorBench(limits=(0, 0), travel=(-SWITCHED, SWITCHED), velocity=50.0)
+    bench.put("HLSV", 2)
     bench.put("VAL", sign * 300.0)
     assert completed(bench.wait(10.0)) == 1
     assert bench.many("RBV VAL") == [sign * SWITCHED] * 2
     assert bench.get(switch) == 1
     bit = Status.PLUS_LIMIT if sign > 0 else Status.MINUS_LIMIT
     assert Status(bench.get("MSTA")) & bit
+    assert bench.link.get("M1.SEVR", Dbr.STRING) == b"MAJOR"
+    assert bench.link.get("M1.STAT", Dbr.STRING) == (b"HIGH" if sign > 0 else b"LOW")
     bench.put("VAL", 0.0)
     bench.wait(10.0)
+    assert bench.link.get("M1.SEVR", Dbr.STRING) == b"NO_ALARM"
     assert bench.many(f"RBV {switch}") == [0, 0]
 
 

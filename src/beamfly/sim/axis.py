@@ -74,10 +74,16 @@ class _AxisLogic(MovableLogic[float]):
         while (left := arrival - self.mechanics.now()) > 0:
             await asyncio.sleep(min(left, _PERIOD))
             self.encoder.refresh()
-        await asyncio.to_thread(self.mechanics.sync)
+        await _seen(self.mechanics, arrival)
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.mechanics.stop, self.axis)
+
+
+async def _seen(mechanics: SampleStage, when: float) -> None:
+    """Wait until the PandA has seen everything up to a time."""
+    while (left := when - await asyncio.to_thread(mechanics.sync)) > 0:
+        await asyncio.sleep(left)
 
 
 class SimulatedAxis(StandardReadable, StandardMovable[float]):
@@ -151,7 +157,7 @@ class StageFlyer(FlyableLogic[Spec[Any], Trajectory]):
         """Wait for the end of the trajectory."""
         while (left := self._end - self.mechanics.now()) > 0:
             await asyncio.sleep(left)
-        await asyncio.to_thread(self.mechanics.sync)
+        await _seen(self.mechanics, self._end)
         await self._settle()
 
     async def stop(self) -> None:

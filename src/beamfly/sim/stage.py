@@ -6,6 +6,7 @@ devices of it. What moves is known to the PandA's encoders to a fraction of a co
 
 from collections.abc import Callable
 from math import inf
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -62,6 +63,7 @@ class SampleStage:
         self._panda: SimulatedPandA | None = None
         self._counted: tuple[int, ...] = ()
         self._latest = -inf
+        self._lock = Lock()
 
     @property
     def encoders(self) -> list[SimulatedMotor]:
@@ -82,11 +84,13 @@ class SampleStage:
     def now(self) -> float:
         """Seconds on the clock that stage and PandA share.
 
-        It stands still with the PandA's, when that has too much to do.
+        It stands still with the PandA's, when that has too much to do; as that is known
+        afterwards only, it may be a little ahead. `sync` tells what is certain.
         """
         panda = self.panda
-        self._latest = max(self._latest, panda.clock() - panda.lost)
-        return self._latest
+        with self._lock:
+            self._latest = max(self._latest, panda.clock() - panda.lost)
+            return self._latest
 
     def move(self, name: str, target: float) -> float:
         """Start to move an axis; returns when it arrives."""
@@ -128,10 +132,9 @@ class SampleStage:
         return self.act(start)
 
     def sync(self) -> float:
-        """Have the PandA go through all that has happened until now; the time.
+        """Have the PandA go through all that has happened; the time it has got to.
 
-        Without it the PandA may be a little behind: who says that a motor has arrived
-        has to be sure that the PandA has seen it.
+        Who says that a motor has arrived has to be sure that the PandA has seen it.
         """
         return self.act(lambda now: now)
 
@@ -147,7 +150,8 @@ class SampleStage:
 
         def act() -> T:
             panda = self.panda
-            now = self.now()
+            # never ahead of the PandA's own time, which would stand still then
+            now = max(panda.core.now, panda.clock() - panda.lost)
             panda.core.advance(now)
             result = action(now)
             if self._paths() != self._counted:

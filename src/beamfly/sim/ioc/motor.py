@@ -20,7 +20,8 @@ from beamfly.errors import BadValue
 from beamfly.sim.ioc.axis import Axis, toward
 from beamfly.sim.ioc.coordinates import Coordinates
 from beamfly.sim.ioc.motion import Pace
-from beamfly.sim.ioc.motor_fields import MotorSettings, Status, StopGo, motor_record
+from beamfly.sim.ioc.motor_display import MotorDisplay
+from beamfly.sim.ioc.motor_fields import MotorSettings, StopGo, motor_record
 from beamfly.sim.ioc.motor_setup import MotorSetup
 from beamfly.sim.paths import Array
 
@@ -47,22 +48,20 @@ class MotorRecord:
         """To be served: name without that of the motor -> record."""
         self.coordinates = Coordinates(self.record, axis)
         self.setup = MotorSetup(self.record, self.coordinates)
+        self._display = MotorDisplay(self.record, self.coordinates)
         self.wake: Callable[[], object] = lambda: None
         """Called when `next_wakeup` has changed."""
         self._doing = ""
         """move, jog, home, stop, pause, elsewhere (moved by others); empty at rest."""
         self._waiting: list[Callable[[], object]] = []
-        self._up = True
-        self._homed = False
         self._ends = 0.0
-        self._shown = -inf
         self._revision = axis.drive.revision
         self._connect_puts()
         # nothing has moved yet, and there may be no clock yet
         here = self.coordinates.on_step(self.coordinates.raw_now(-inf))
         self.record.post(**self.coordinates.targets(here))
-        self._remember()
-        self._show(-inf)
+        self._display.remember()
+        self._display.show(-inf)
 
     @overload
     def position(self, when: float | None = None) -> float: ...
@@ -85,7 +84,7 @@ class MotorRecord:
 
     def next_wakeup(self) -> float:
         """When `advance` should be called at the latest; inf if it rests."""
-        return min(self._ends, self._shown + PERIOD) if self._doing else inf
+        return min(self._ends, self._display.shown + PERIOD) if self._doing else inf
 
     def advance(self, now: float) -> None:
         """Show where it is; end a move that is over."""
@@ -94,10 +93,12 @@ class MotorRecord:
         if not self._doing:
             return
         if now >= self._ends:
-            # a PandA that looks at the axis has to be there, too
-            self._finish(self.axis.mechanics.act(lambda now: now))
-        elif now >= self._shown + PERIOD:
-            self._show(now)
+            # a PandA that looks at the axis has to have got there, too
+            now = self.axis.mechanics.act(lambda now: now)
+        if now >= self._ends:
+            self._finish(now)
+        elif now >= self._display.shown + PERIOD:
+            self._display.show(now)
 
     def move(self, target: float, done: Callable[[], object]) -> bool:
         """Go to a user position, as a put to VAL does.
@@ -143,8 +144,8 @@ class MotorRecord:
         field = self._field(put)
         if self.record["SET"]:
             self.setup.calibrate(field, put.value, dial, self.axis.mechanics.now())
-            self._remember()
-            self._show(self.axis.mechanics.now())
+            self._display.remember()
+            self._display.show(self.axis.mechanics.now())
             put.value = self.record[field]
             return
         self._go(dial, put)
@@ -211,7 +212,7 @@ class MotorRecord:
         """SYNC: targets are where the motor is."""
         pressed, put.value = put.value, 0
         if pressed and not self._doing:
-            self._agree(self.axis.mechanics.now())
+            self._display.agree(self.axis.mechanics.now())
 
     def _stop_go(self, put: Put) -> None:
         """SPMG."""
@@ -243,7 +244,7 @@ class MotorRecord:
         here = self.axis.position()
         end = self.axis.move(self.setup.legs(here, dial))
         self._start("move", end, self.coordinates.place(dial) - here)
-        self._remember()
+        self._display.remember()
         if put is not None:
             self._wait(put)
         return True
@@ -254,12 +255,12 @@ class MotorRecord:
         self._ends = ends + self.record["DLY"]
         self._revision = self.axis.drive.revision
         if way:
-            self._up = way > 0
+            self._display.up = way > 0
         now = self.axis.mechanics.now()
         with self.record.step():
             self.record.post(LVIO=0, MIP=1, **dict.fromkeys(_BUTTONS, 0))
             self.record["DMOV"] = 0
-            self._show(now)
+            self._display.show(now)
         self.wake()
 
     def _brake(self, doing: str, pace: Pace | None = None) -> None:
@@ -283,7 +284,7 @@ class MotorRecord:
         now = self.axis.mechanics.now()
         ends = self.axis.arrival()
         if ends <= now and not self._doing:
-            self._agree(now)
+            self._display.agree(now)
             return
         if not self._doing:
             self.record.post(DMOV=0)
@@ -294,7 +295,7 @@ class MotorRecord:
         doing, self._doing = self._doing, ""
         limit = self.axis.at_limit(now)
         if doing == "home":
-            self._homed = True
+            self._display.homed = True
             self.coordinates.zero = 0.0
         arrived = self.coordinates.raw_now(now) == self.record["RVAL"]
         with self.record.step():
@@ -303,61 +304,16 @@ class MotorRecord:
             if doing in ("stop", "jog", "home", "elsewhere") or (
                 limit and doing == "move" and not arrived
             ):
-                self._agree(now)
-            self._show(now)
+                self._display.agree(now)
+            self._display.show(now)
             self.record.post(MIP=0, **dict.fromkeys(_BUTTONS, 0))
             if self.record["SPMG"] == StopGo.MOVE:
                 self.record.post(SPMG=StopGo.PAUSE, LSPG=StopGo.PAUSE)
             self.record["DMOV"] = 1
-        self._remember()
+        self._display.remember()
         waiting, self._waiting = self._waiting, []
         for told in waiting:
             told()
-
-    # ---- what is shown
-
-    def _agree(self, now: float) -> None:
-        """Targets become what the motor has come to."""
-        dial = self.coordinates.on_step(self.coordinates.raw_now(now))
-        self.record.post(**self.coordinates.targets(dial))
-        self._show(now)
-
-    def _remember(self) -> None:
-        """LVAL and its like: the targets as they were last taken."""
-        record = self.record
-        record.post(LVAL=record["VAL"], LDVL=record["DVAL"], LRVL=record["RVAL"])
-
-    def _show(self, now: float) -> None:
-        """Readbacks and status as they are at a time."""
-        self._shown = now
-        moves = self.axis.drive.moving(now)
-        limit = self.axis.at_limit(now)
-        high, low = int(limit > 0), int(limit < 0)
-        reverse = self.coordinates.direction < 0
-        home = not self.coordinates.raw_now(now)
-        self.record.post(
-            **self.coordinates.readbacks(now),
-            TDIR=int(self._up),
-            **{"RHLS": high, "RLLS": low, "ATHM": int(home)},
-            **{"HLS": low if reverse else high, "LLS": high if reverse else low},
-            MSTA=int(self._status(moves, limit, home)),
-            MOVN=int(moves),
-        )
-
-    def _status(self, moves: bool, limit: int, home: bool) -> Status:
-        """MSTA."""
-        status = Status.PRESENT
-        for bit, present in (
-            (Status.DIRECTION, self._up),
-            (Status.MOVING if moves else Status.DONE, True),
-            (Status.PLUS_LIMIT, limit > 0),
-            (Status.MINUS_LIMIT, limit < 0),
-            (Status.HOME | Status.HOME_LIMIT, home),
-            (Status.HOMED, self._homed),
-        ):
-            if present:
-                status |= bit
-        return status
 
     def _field(self, put: Put) -> str:
         """Which of the record's fields a put goes to."""
