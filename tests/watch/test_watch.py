@@ -171,6 +171,13 @@ def test_nan_is_a_doubt(ring: SignalRW[float], put: Put, until: Until) -> None:
         until(lambda: "warning: ring is lost: it is not a number" in shown)
 
 
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No RunEngine, whatever other tests have left running."""
+    monkeypatch.setattr("beamfly.watch.watch.get_bluesky_event_loop", lambda: None)
+
+
+@pytest.mark.usefixtures("no_engine")
 async def test_it_runs_in_the_loop_that_is_running() -> None:
     door = soft_signal_rw(str, "closed", name="door")
     await door.connect()
@@ -180,6 +187,25 @@ async def test_it_runs_in_the_loop_that_is_running() -> None:
     assert shown == ["warning: door is open: != closed"]
 
 
+async def test_in_a_notebook_it_runs_in_the_loop_of_the_run_engine(
+    RE: RunEngine, ring: SignalRW[float], put: Put
+) -> None:
+    """There cells run in a loop, too, in which no device is connected."""
+    shown = Sentences()
+    with watch(ring, "< 50", show=shown) as it:
+        assert it._loop is RE.loop
+        await asyncio.to_thread(put, ring, 10.0)
+    assert len(shown) == 1
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_without_any_loop_it_says_so() -> None:
+    door = soft_signal_rw(str, "closed", name="door")
+    with pytest.raises(BadValue, match="there is no RunEngine yet"):
+        watch(door, "== open")
+
+
+@pytest.mark.usefixtures("no_engine")
 async def test_what_makes_no_sense_is_refused() -> None:
     door = soft_signal_rw(str, "closed", name="door")
     await door.connect()

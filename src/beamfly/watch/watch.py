@@ -255,6 +255,7 @@ def watch(
     quiet: float = 0.0,
     grace: float = 5.0,
     show: Callable[[str], Any] | None = printed,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> Watch:
     """Tell when a condition on a signal begins and ends.
 
@@ -274,6 +275,8 @@ def watch(
             their end is told.
         grace: Seconds for which the signal may be lost.
         show: Prints the sentences, None to print nothing.
+        loop: In which the signal is connected; None: that of the RunEngine, or the
+            running one if there is no RunEngine.
 
     Returns:
         The watch: keep it, `close` it.
@@ -292,18 +295,22 @@ def watch(
         one: Tracker(condition(text, until, hysteresis), after=after, grace=grace)
         for one, text in conditions.items()
     }
-    return Watch(signal, trackers, then, quiet, show).open(loop_to_use())
+    return Watch(signal, trackers, then, quiet, show).open(loop or loop_to_use())
 
 
 def loop_to_use() -> asyncio.AbstractEventLoop:
-    """The running event loop, else that of the RunEngine; BadValue if there is none."""
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop()
+    """That of the RunEngine, else the running one; BadValue if there is none.
+
+    In a notebook both run, and devices are connected in the one of the RunEngine.
+    """
     loop = cast(asyncio.AbstractEventLoop | None, get_bluesky_event_loop())
-    if loop is None or not loop.is_running():
+    if loop is not None and loop.is_running():
+        return loop
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
         msg = "there is no RunEngine yet: make one first; nothing is watched"
-        raise BadValue(msg)
-    return loop
+        raise BadValue(msg) from error
 
 
 def notify(command: Sequence[str], seconds: float = COMMAND_SECONDS) -> Action:
