@@ -200,7 +200,7 @@ def test_struck(serve: Serve, tmp_path: Path) -> None:
     more = devices.Struck("X:SIS", nchan=1)
     more.mcas[0].VAL  # noqa: B018
     server.close()
-    more.mcas[0].PV("VAL").connection_timeout = 0.01
+    more.mcas[0].PV("VAL", connect=False).connection_timeout = 0.01
     until(lambda: not more.mcas[0].PV("VAL").connected)
     with pytest.raises(CADisconnected, match="was not written"):
         more.saveMCAdata(tmp_path / "none.dat")

@@ -106,7 +106,7 @@ def test_a_refused_move(motor: epics.Motor, motor_server: ThreadedServer) -> Non
     motor_server.call(lambda: motor_server.server["T:m1"].__setattr__("on_put", refuse))
     assert motor.move(5.0, wait=True) == MoveResult.FAILED == -5
     motor_server.close()
-    motor.PV("VAL").connection_timeout = 0.01
+    motor.PV("VAL", connect=False).connection_timeout = 0.01
     until(lambda: not motor.PV("VAL").connected)
     assert motor.move(1.0) == MoveResult.NOT_CONNECTED == -11
 
