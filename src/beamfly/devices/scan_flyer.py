@@ -24,11 +24,15 @@ from beamfly.devices.scan_streams import SERIAL, RowStream
 
 
 class PageStream(RowStream, EventPageCollectable):
-    """Rows that wait in memory until they are collected."""
+    """Rows that wait in memory until they are collected; arguments of `RowStream`."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._waiting: deque[ScanRow] = deque()
 
     async def begin(self) -> None:
         """Forget what was not collected."""
-        self._waiting: deque[ScanRow] = deque()
+        self._waiting.clear()
 
     async def deliver(self, rows: list[ScanRow]) -> None:
         """Keep rows."""

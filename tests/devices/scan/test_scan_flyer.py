@@ -238,6 +238,14 @@ async def test_out_of_order():
         await flyer.resume()
 
 
+async def test_nothing_is_collected_before_anything_is_submitted():
+    async with flying() as (flyer, _):
+        with pytest.raises(BadValue, match="scan is not prepared"):
+            flyer.collect_pages()
+        await flyer.prepare([Log("loc://a(1)")])
+        assert list(flyer.collect_pages()) == []
+
+
 async def test_pause_and_resume_reach_the_server():
     async with flying() as (flyer, server):
         await flyer.prepare([Loop("loc://i(0)", 1, 10, 1, Delay(0.02))])
