@@ -174,7 +174,7 @@ def test_nan_is_a_doubt(ring: SignalRW[float], put: Put, until: Until) -> None:
 @pytest.fixture
 def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """No RunEngine, whatever other tests have left running."""
-    monkeypatch.setattr("beamfly.watch.watch.get_bluesky_event_loop", lambda: None)
+    monkeypatch.setattr("beamfly.watch.watching.get_bluesky_event_loop", lambda: None)
 
 
 @pytest.mark.usefixtures("no_engine")

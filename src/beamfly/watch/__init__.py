@@ -13,7 +13,7 @@ from beamfly.watch.conditions import Condition, condition
 from beamfly.watch.redo import Held, refly
 from beamfly.watch.suspend import Suspender, suspend_on
 from beamfly.watch.tracker import Change
-from beamfly.watch.watch import Notice, Watch, notify, watch
+from beamfly.watch.watching import Notice, Watch, notify, watch
 
 __all__ = [
     "Change",

@@ -25,7 +25,7 @@ from bluesky.utils import (
 
 from beamfly.errors import BadValue, BeamflyError
 from beamfly.watch.suspend import Suspender
-from beamfly.watch.watch import printed
+from beamfly.watch.watching import printed
 
 log = logging.getLogger(__name__)
 

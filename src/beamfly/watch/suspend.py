@@ -23,7 +23,7 @@ from beamfly.errors import BadValue
 from beamfly.watch.conditions import condition
 from beamfly.watch.listening import Listening, in_loop
 from beamfly.watch.tracker import Change, Tracker
-from beamfly.watch.watch import notices, printed
+from beamfly.watch.watching import notices, printed
 
 LOOK_AGAIN = 0.05
 """Seconds between looks at the RunEngine while it could not be held yet."""
