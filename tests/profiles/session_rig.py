@@ -9,7 +9,7 @@ from typing import Any
 import pexpect
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07")
-PATIENCE = 60
+PATIENCE = 150
 
 
 class Terminal:

@@ -13,11 +13,11 @@ from beamfly.catalog import Catalog
 from beamfly.cli import main
 
 PROFILES = Path(__file__).parent.parent.parent / "profiles"
+pytestmark = pytest.mark.timeout(400)
 FLIGHT = "uids = RE(map_sample((4, 50)))"
 READ = "print(len(db[-1].table(fill=True)), db[-1].start['scan_id'], panda.name)"
 
 
-@pytest.mark.timeout(150)
 def test_a_notebook_flies_with_the_profile_of_its_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,8 +32,8 @@ def test_a_notebook_flies_with_the_profile_of_its_kernel(
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
     client = nbclient.NotebookClient(
         notebook,
-        timeout=100,
-        startup_timeout=100,
+        timeout=200,
+        startup_timeout=200,
         extra_arguments=[f"--profile-dir={profile}"],
         resources={"metadata": {"path": str(tmp_path)}},
     )
@@ -61,7 +61,7 @@ def shell(
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=150,
     )
 
 

@@ -15,13 +15,13 @@ import pytest
 from beamfly.catalog import Catalog
 
 PROFILES = Path(__file__).parent.parent.parent / "profiles"
-PATIENCE = 50.0
+PATIENCE = 150.0
 START = """
 from bluesky_queueserver.manager.start_manager import start_manager
 start_manager()
 """
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(500)]
 
 
 def redis_server() -> str:

@@ -15,7 +15,7 @@ from beamfly.cli import main
 from beamfly.hdf import inspect, open_columns
 from beamfly.ipython import ScanIds
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(500)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,9 @@ def test_moves_and_tables(terminal: Terminal, directory: Path) -> None:
     assert float(rows["m1"][0]) == 0.25
     refused = terminal.run("%mov m1 60")
     assert "was not moved" in refused
+    assert "Traceback" not in refused
+    refused = terminal.run("RE(bps.mv(m1, 60))")
+    assert "OutsideLimits: m1 (motor 1) was not moved from" in refused
     assert "Traceback" not in refused
     assert "name 'nothing' is not defined; nothing was moved" in terminal.run(
         "%mov nothing 1"

@@ -8,9 +8,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any, cast
 
 from bluesky import RunEngine, RunEngineInterrupted
+from bluesky.utils import FailedStatus
 
 from beamfly.errors import BeamflyError
 from beamfly.live.notebook import is_notebook
@@ -37,6 +39,25 @@ def draws() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def prepare_plots() -> bool:
+    """Have plots where they can be seen; returns whether they can.
+
+    At a prompt they are in windows of Qt: only those can be drawn during a scan.
+    """
+    if not draws():
+        return False
+    if is_notebook():
+        return True
+    try:
+        # choosing a backend does not find out whether it is there
+        import_module("matplotlib.backends.qt_compat")
+    except ImportError:
+        sys.stdout.write("There are no plots, as there is no Qt: pip install PyQt6\n")
+        return False
+    current_shell().enable_matplotlib("qt")
+    return True
+
+
 def set_up_prompt(names: Mapping[str, Any], detectors: Iterable[Any] = ()) -> None:
     """Prepare the IPython of this process for these names, if it is one.
 
@@ -56,12 +77,11 @@ def set_up_prompt(names: Mapping[str, Any], detectors: Iterable[Any] = ()) -> No
 
     install_magics(names["RE"], shell, detectors)
     _let_tab_look_up_devices(shell)
+    _log_no_failed_plans()
     if not is_notebook():
         _tell_errors_in_a_line(shell, names["RE"])
     # `await x.locate()` then works at the prompt
     cast(Any, run_engine).autoawait_in_bluesky_event_loop()
-    if draws() and not is_notebook():
-        _enable_windows(shell)
 
 
 def _tell_errors_in_a_line(shell: Any, RE: RunEngine) -> None:
@@ -70,6 +90,12 @@ def _tell_errors_in_a_line(shell: Any, RE: RunEngine) -> None:
     def tell(
         shell: Any, kind: type[Exception], error: Exception, tb: Any, tb_offset: Any = 0
     ) -> None:
+        if isinstance(error, FailedStatus):
+            # what a device said, which bluesky wraps
+            if not isinstance(error.__cause__, BeamflyError):
+                shell.showtraceback((kind, error, tb), tb_offset)
+                return
+            kind, error = type(error.__cause__), error.__cause__
         text = f"{kind.__name__}: {error}"
         if kind is RunEngineInterrupted:
             over = "Interrupted: the run was ended, and the RunEngine is ready."
@@ -78,8 +104,12 @@ def _tell_errors_in_a_line(shell: Any, RE: RunEngine) -> None:
         sys.last_type, sys.last_value, sys.last_traceback = kind, error, tb
         sys.stdout.write(f"{text}\n")
 
-    shell.set_custom_exc((BeamflyError, RunEngineInterrupted), tell)
-    # bluesky logs with a traceback what the prompt is about to show
+    told = (BeamflyError, RunEngineInterrupted, FailedStatus)
+    shell.set_custom_exc(told, tell)
+
+
+def _log_no_failed_plans() -> None:
+    """Keep bluesky from logging, with a traceback, what it raises at the prompt."""
     log = logging.getLogger("bluesky")
     if not any(isinstance(each, _NotRaisedAnyway) for each in log.filters):
         log.addFilter(_NotRaisedAnyway())
@@ -103,11 +133,3 @@ def _let_tab_look_up_devices(shell: Any) -> None:
     ours = ("beamfly", "ipython", "devices", "Devices")
     limited.allowed_getattr_external.add(ours)
     limited.allowed_getitem_external.add(ours)
-
-
-def _enable_windows(shell: Any) -> None:
-    """Have matplotlib's windows live while the prompt waits."""
-    try:
-        shell.enable_matplotlib()
-    except (ImportError, RuntimeError, AttributeError) as error:
-        sys.stdout.write(f"No windows with plots: {error}\n")

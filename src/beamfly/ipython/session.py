@@ -29,7 +29,7 @@ from beamfly.ipython.devices import Devices, Wanted, wanted_devices
 from beamfly.ipython.late_broker import LateBroker
 from beamfly.ipython.magics import refuse_in_loop
 from beamfly.ipython.paths import TemplatePaths
-from beamfly.ipython.prompt import draws, set_up_prompt
+from beamfly.ipython.prompt import prepare_plots, set_up_prompt
 from beamfly.ipython.scan_ids import ScanIds
 from beamfly.live import follow
 from beamfly.sim import SimulatedBeamline, fly_map
@@ -175,8 +175,10 @@ def _engine(
     RE = SessionEngine(dict(metadata), scan_id_source=scan_ids)
     db = LateBroker(catalog)
     RE.subscribe(db.insert)  # pyright: ignore[reportUnknownMemberType]
+    # before there is anything that looks for windows
+    drawing = prepare_plots()
     bec = BestEffortCallback()
-    if not draws():
+    if not drawing:
         bec.disable_plots()
     live = follow(RE, best_effort=bec)
     names: dict[str, Any] = {"RE": RE, "db": db, "bec": bec, "live": live}
