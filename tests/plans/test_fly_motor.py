@@ -123,13 +123,21 @@ def columns_of(docs: Documents) -> dict[str, Any]:
         return {name: np.array(columns.read(name)) for name in columns}
 
 
-@pytest.mark.parametrize("trigger", ["position", "sequence", "time"])
-@pytest.mark.parametrize(("start", "stop"), [(-1.0, 1.0), (1.0, -1.0)])
+@pytest.mark.parametrize(
+    ("trigger", "start", "stop"),
+    [
+        ("position", -1.0, 1.0),
+        ("position", 1.0, -1.0),
+        ("sequence", -1.0, 1.0),
+        ("sequence", 1.0, -1.0),
+        ("time", -1.0, 1.0),
+    ],
+)
 def test_rows_are_where_the_motor_was(
     RE: RunEngine, rig: Rig, docs: Documents, trigger: Any, start: float, stop: float
 ) -> None:
     RE(capture_all(rig))
-    num, duration = 51, 0.01
+    num, duration = 51, 0.004
     RE(fly_motor(rig.panda, rig.x, start, stop, num, duration, trigger=trigger))
     assert docs.stop["exit_status"] == "success"
     assert docs.rows == num
