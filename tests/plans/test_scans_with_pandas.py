@@ -4,20 +4,18 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bluesky.run_engine import RunEngine
 from bluesky.utils import RunEngineInterrupted
-from ophyd_async.core import init_devices
 
 from beamfly.ca.config import Config
 from beamfly.ca.default_client import purge_channel_caches
 from beamfly.ca.puts import Put
 from beamfly.ca.pv import PV
 from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
-from beamfly.devices import ScanServerFlyer, ScanServerHdfFlyer
+from beamfly.devices.scan_flight import ScanFlyer
 from beamfly.errors import CaptureError, ScanFailed
 from beamfly.hdf import open_columns
 from beamfly.plans import fly_scan
@@ -58,19 +56,9 @@ def scans(ioc: ThreadedServer) -> Iterator[ThreadedScanServer]:
         yield server
 
 
-@pytest.fixture(params=["pages", "hdf"])
-def flyer(
-    request: pytest.FixtureRequest,
-    RE: RunEngine,
-    scans: ThreadedScanServer,
-    tmp_path: Path,
-) -> Iterator[Any]:
-    with init_devices():
-        if request.param == "pages":
-            scan = ScanServerFlyer("127.0.0.1", scans.port)
-        else:
-            scan = ScanServerHdfFlyer("127.0.0.1", tmp_path, scans.port)
-    yield scan
+@pytest.fixture
+def flyer(flyer: ScanFlyer[Any], RE: RunEngine) -> Iterator[ScanFlyer[Any]]:
+    yield flyer
     RE.loop.call_soon_threadsafe(purge_channel_caches)
 
 
