@@ -72,16 +72,18 @@ def test_a_panda_is_followed_by_its_own_clock(
 ) -> None:
     live, seen = LiveFlight(picture=tmp_path / "live.png"), Steps()
     RE.subscribe(live)
-    RE.subscribe(StreamEvents(seen))
+    events = StreamEvents(seen)
+    RE.subscribe(events)
     when_complete(RE, lambda: hand.pulse(300))
     RE(fly(panda, num=300))
+    assert live.wait(30)
+    assert events.wait(30)
     stats = live.stats["panda"]
     assert (stats.frames, stats.expected, stats.missed) == (300, 300, 0)
     assert stats.hardware_time
     assert stats.rate_mean == pytest.approx(10_000, rel=1e-3)
     assert stats.end_reason == "Disarmed"
     assert stats.backlog_s is not None
-    assert live.wait()
     assert (tmp_path / "live.png").read_bytes().startswith(b"\x89PNG")
     out = capsys.readouterr().out
     assert f"(1e+04 Hz), missed 0, {stats.path}\n" in out
@@ -108,6 +110,7 @@ def test_the_table_of_best_effort_callback_is_filled(
     live = follow(RE, best_effort=bec)
     when_complete(RE, lambda: hand.pulse(20))
     RE(fly(panda, num=20))
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert out.count("New stream: 'primary'") == 1
     rows = [line for line in out.splitlines() if line.startswith("|  ")]
@@ -116,7 +119,6 @@ def test_the_table_of_best_effort_callback_is_filled(
     assert rows[-1].split("|")[1].strip() == "20"
     assert rows[-1].split("|")[3].strip() == "10.000"
     assert plt.get_fignums() == []
-    assert live.wait()
     assert live.stats["panda"].frames == 20
     assert bec.noplot_streams == ["baseline"]
     live.off()
@@ -148,7 +150,7 @@ def test_a_reader_that_is_slow_holds_nobody_up(
     assert entered.is_set()
     assert not live.wait(0)
     leave.set()
-    assert live.wait()
+    assert live.wait(30)
     assert live.stats["panda"].frames == 1000
 
 
@@ -158,10 +160,12 @@ def test_a_callback_that_raises_does_not_stop_the_scan(
     def broken(name: str, doc: Any) -> None:
         raise RuntimeError(f"no {name}")
 
-    RE.subscribe(LiveFlight(callbacks=[broken]))
+    live = LiveFlight(callbacks=[broken])
+    RE.subscribe(live)
     when_complete(RE, lambda: hand.pulse(10))
     result = RE(fly(panda, num=10))
     assert result.exit_status == "success"
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert out.count("(RuntimeError: no start); the scan goes on") == 1
     assert "panda: 10 of 10 rows" in out
@@ -180,6 +184,7 @@ def test_a_flight_that_fails_is_told_with_its_reason(
     when_complete(RE, pulse_and_drop)
     with pytest.raises(Exception, match="after 7 of 10 rows"):
         RE(fly(panda, num=10))
+    assert live.wait(30)
     assert live.stats["panda"].missed_by == {"not taken": 3}
     assert "ended with fail: PCAP ended (Ok) after 7 of 10 rows" in (
         capsys.readouterr().out
@@ -195,7 +200,7 @@ def test_step_scans_with_files_are_drawn_against_their_motor(
     live = LiveFlight(callbacks=[seen], picture=tmp_path / "live.png")
     RE.subscribe(live)
     RE(bp.scan([blob], motor, 0, 1, 3))
-    assert live.wait()
+    assert live.wait(30)
     events = seen["event"]
     assert [event["seq_num"] for event in events] == [1, 2, 3]
     assert [event["data"]["motor"] for event in events] == [0, 0.5, 1]
@@ -212,11 +217,15 @@ def test_any_detector_that_flies_is_shown(
 ) -> None:
     live, seen = LiveFlight(), Steps()
     RE.subscribe(live)
-    RE.subscribe(StreamEvents(seen))
+    events = StreamEvents(seen)
+    RE.subscribe(events)
     RE(bp.count([blob], 2))
+    assert live.wait(30)
+    assert events.wait(30)
     assert live.stats["blob"].frames == 2
     assert len(seen["event"]) == 2
     RE(fly(blob, num=5, livetime=0.01, deadtime=0.01, trigger="internal"))
+    assert live.wait(30)
     assert live.stats["blob"].frames == 5
     out = capsys.readouterr().out
     assert "blob: 2 of 2 rows" in out
@@ -241,6 +250,7 @@ def test_any_detector_that_flies_is_shown(
         yield from bps.close_run()
 
     RE(plan())
+    assert live.wait(30)
     assert live.stats["blob"].frames == 3
     assert "blob: 3 rows" in capsys.readouterr().out
 
@@ -262,7 +272,7 @@ def test_objects_are_set_aside_only_while_something_flies(
 
     when_complete(RE, look)
     RE(fly(panda, num=5))
-    assert live.wait()
+    assert live.wait(30)
     assert frozen[0] > 0
     assert gc.get_freeze_count() == 0
 
@@ -274,7 +284,7 @@ from beamfly.live import LiveFlight
 live = LiveFlight()
 for line in sys.stdin:
     live(*json.loads(line).values())
-live.wait()
+live.wait(30)
 stats = live.stats["panda"]
 print("seen", stats.frames, stats.hardware_time, stats.missed)
 """

@@ -87,7 +87,7 @@ def test_figures_follow_the_rows(tmp_path: Path) -> None:
     assert stats.eta_s == pytest.approx(0.6)
     flight.take(60)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     stats = live.stats["det"]
     assert (stats.frames, stats.missed) == (100, 0)
     assert stats.seconds == pytest.approx(1.0)
@@ -104,7 +104,7 @@ def test_missing_rows_are_told_by_source(
     flight = Flight(live, path, missed=2, num_events=50, trigger_period=0.01)
     flight.take(40, np.delete(np.arange(43), [17, 18, 30]) / 100)
     flight.stop(exit_status="abort", reason="Ctrl-C")
-    assert live.wait()
+    assert live.wait(30)
     stats = live.stats["det"]
     assert stats.missed_by["gaps in time"] == 3
     assert stats.missed_by["not taken"] == 10
@@ -130,7 +130,7 @@ def test_in_a_log_there_is_a_line_for_every_tenth(
             assert time.monotonic() < deadline
             time.sleep(0.01)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     told += capsys.readouterr().out
     lines = told.splitlines()
     assert [line.split()[1] for line in lines[:3]] == ["11/100", "50/100", "100/100"]
@@ -161,7 +161,7 @@ def test_in_a_terminal_one_line_is_rewritten_under_the_table(
     until(lambda: "40/100  40 % 100 Hz  missed 0  0.6 s left" in terminal.getvalue())
     flight.take(60)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     assert sys.stdout is terminal
     text = terminal.getvalue()
     erase = "\x1b[2K"
@@ -190,7 +190,7 @@ def test_a_narrow_terminal_gets_what_matters_most(
     flight.take(40)
     until(lambda: "40/100  40 % 100 Hz  missed 0" in terminal.getvalue())
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     lines = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "\n", terminal.getvalue())
     assert "left" not in "".join(lines.splitlines())
     assert "…" not in lines
@@ -204,7 +204,7 @@ def test_a_picture_file_has_the_last_picture(tmp_path: Path) -> None:
     before = np.asarray(Image.open(tmp_path / "live.png"))
     flight.take(60)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     after = np.asarray(Image.open(tmp_path / "live.png"))
     assert before.shape == after.shape
     assert (before != after).any()
@@ -221,7 +221,7 @@ def test_a_callback_that_raises_is_called_no_more_and_stops_nothing(
     flight = Flight(live, tmp_path / "f.h5", num_events=100)
     flight.take(100)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     out = capsys.readouterr().out
     told = "Recorder (a callback) of scan 7 (fly) is not shown any more "
     assert out.count(told + "(RuntimeError: no pen); the scan goes on") == 1
@@ -242,7 +242,7 @@ def test_a_plot_that_raises_is_told_with_what_it_draws(
     flight = Flight(live, tmp_path / "f.h5")
     flight.take(100)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert out.count("the plot of counts in stream primary of scan 7 (fly)") == 1
     assert "FileNotFoundError" in out
@@ -270,7 +270,7 @@ def test_events_are_thinned_and_have_the_time_of_the_hardware(tmp_path: Path) ->
     until(lambda: seen["event"])
     flight.take(3000)
     flight.stop()
-    assert events.wait()
+    assert events.wait(30)
     names = [name for name, _ in seen.docs]
     assert names[:2] == ["start", "descriptor"]
     assert set(names[2:-1]) == {"event"}
@@ -320,7 +320,7 @@ def test_a_file_that_is_not_here_is_told_once_and_rows_are_counted(
     until(lambda: live.stats and live.stats["det"].frames == 5)
     flight.take(15)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert out.count("/elsewhere/f.h5") == 2  # the notice and the summary
     assert out.count("showing counts only") == 1
@@ -333,7 +333,7 @@ def test_directories_that_are_elsewhere_here_are_mapped(tmp_path: Path) -> None:
     flight.path = Path("/elsewhere/f.h5")
     flight.take(20)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     assert live.stats["det"].hardware_time
 
 
@@ -349,7 +349,7 @@ def test_a_file_that_lacks_rows_gets_another_chance(
     flight.announce(10)
     until(lambda: "showing counts only" in capsys.readouterr().out)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     assert live.stats["det"].frames == 20
 
 
@@ -363,7 +363,7 @@ def test_other_kinds_of_files_are_counted(
     live("stream_resource", tiff)
     live("stream_datum", datum("a", 0, 9))
     live("stop", {"run_start": "run"})
-    assert live.wait()
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert "in a way not known (multipart/related;type=tiff)" in out
     assert "det: 9 rows" in out
@@ -386,7 +386,7 @@ def test_a_flight_of_no_row_says_so(
     live = LiveFlight(callbacks=[seen])
     flight = Flight(live, tmp_path / "f.h5", num_events=5)
     flight.stop(exit_status="fail", reason="no trigger came")
-    assert live.wait()
+    assert live.wait(30)
     out = capsys.readouterr().out
     assert "det: 0 of 5 rows, missed 5 (5 not taken), no file" in out
     assert "ended with fail: no trigger came" in out
@@ -402,7 +402,7 @@ def test_two_runs_at_a_time_do_not_mix(tmp_path: Path) -> None:
     live("stop", {"run_start": "inner"})
     flight.take(10)
     flight.stop()
-    assert live.wait()
+    assert live.wait(30)
     assert live.stats["det"].frames == 20
 
 
@@ -421,7 +421,7 @@ def test_a_camera_that_counts_tells_of_frames_that_were_dropped(tmp_path: Path) 
     live("stream_resource", resource("sum", path))
     live("stream_datum", datum("sum", 0, 10))
     live("stop", {"run_start": "run"})
-    assert live.wait()
+    assert live.wait(30)
     stats: FlyStats = live.stats["det"]
     assert stats.missed_by == {"frame numbers": 3}
     assert stats.places == "2 before row 3, 1 before row 9"
@@ -440,7 +440,7 @@ def test_several_frames_per_event_are_one_row(tmp_path: Path) -> None:
     live("stream_resource", resource("v", path))
     live("stream_datum", datum("v", 0, 4))
     live("stop", {"run_start": "run"})
-    assert live.wait()
+    assert live.wait(30)
     first, last = seen["event"][0], seen["event"][-1]
     assert (first["seq_num"], first["data"]["v"]) == (1, 1.0)
     assert (last["seq_num"], last["data"]["v"]) == (4, 10.0)

@@ -22,8 +22,10 @@ from beamfly.live.viewer import Viewer, report
 from beamfly.live.window import Window, has_windows, make_windows_possible
 from beamfly.live.words import run_name
 
-PATIENCE = 2.0
+PATIENCE = 5.0
 """Seconds that the RunEngine waits at most, at the end, for all to be said."""
+NOTEBOOK_PATIENCE = 20.0
+"""The same in a notebook, where what comes after the end of a cell may be lost."""
 
 
 class Follower:
@@ -116,7 +118,7 @@ class Follower:
         self._drop(run)
         if run.flies:
             # else the prompt would come before the last line
-            run.told.wait(PATIENCE)
+            run.told.wait(NOTEBOOK_PATIENCE if is_notebook() else PATIENCE)
 
     def _drop(self, run: FlownRun) -> None:
         self._runs = {u: r for u, r in self._runs.items() if r is not run}
