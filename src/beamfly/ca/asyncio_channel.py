@@ -11,14 +11,12 @@ from beamfly.ca.message import Access, EventMask
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
+from beamfly.ca.requests import SIMPLE
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CAError, CATimeout
 
 if TYPE_CHECKING:
     from beamfly.ca.asyncio import Client
-
-
-_NUMBERS = frozenset({int, float})
 
 
 class FutureRequest(Request):
@@ -281,11 +279,7 @@ class Channel:
         if link is None or circuit is None:
             return self._put_later(value, dbr, wait, timeout)
         if dbr is None:
-            if (
-                not wait
-                and type(value) in _NUMBERS
-                and circuit.write_number(core, value)
-            ):
+            if not wait and type(value) in SIMPLE and circuit.write_number(core, value):
                 self.client.sent(circuit, NEVER)
                 return self.client.nothing
             dbr = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)

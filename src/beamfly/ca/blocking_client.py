@@ -28,6 +28,7 @@ from beamfly.ca.message import EventMask
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER, Bulk
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
+from beamfly.ca.requests import SIMPLE
 from beamfly.ca.status import ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CATimeout
 
@@ -291,6 +292,9 @@ class Channel:
             msg = f"{self.name} is not connected; {value!r:.40} was not written"
             raise CATimeout(msg, name=self.name, status=ECA_TIMEOUT)
         if dbr is None:
+            simple = type(value) in SIMPLE and not wait
+            if simple and circuit.write_number(core, value):
+                return None
             text = isinstance(value, (str, bytes))
             dbr = Dbr.STRING if text else core.native_type
         count, data = pack(layout(dbr).base, value)

@@ -34,6 +34,10 @@ _BULK = struct.Struct(">QII")
 _READ = shape(Command.READ_NOTIFY, 0, 0, 0)
 
 
+SIMPLE = frozenset({int, float})
+"""Types of numbers that `write_number` is worth being asked for."""
+
+
 def _number_form(code: Dbr) -> tuple[Callable[..., bytes] | None, int]:
     """How a WRITE of one number of a type is packed, and its first eight bytes."""
     row = layout(code)
