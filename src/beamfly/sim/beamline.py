@@ -32,7 +32,7 @@ from beamfly.sim.ioc import BeamlineIOC
 from beamfly.sim.stage import COUNTS_PER_MM, SampleStage
 
 if TYPE_CHECKING:
-    from beamfly.sim.scans import SimulatedScanServer
+    from beamfly.devices.scan_server_thread import ThreadedScanServer
 
 DEADTIME = 5e-6
 """Seconds between two gates; whole microseconds of it and of the frame survive float
@@ -69,7 +69,7 @@ class SimulatedBeamline:
         self._ports = {"control_port": control_port, "data_port": data_port}
         self._stack = ExitStack()
         self._scan_port = scan_port
-        self._scans: SimulatedScanServer | None = None
+        self._scans: ThreadedScanServer | None = None
         self._ioc: BeamlineIOC | None = None
         if ioc_port is not None:
             self._ioc = BeamlineIOC(
@@ -84,7 +84,7 @@ class SimulatedBeamline:
         return self._ioc
 
     @property
-    def scan_server(self) -> "SimulatedScanServer":
+    def scan_server(self) -> "ThreadedScanServer":
         """The scan server; RuntimeError without one."""
         if self._scans is None:
             raise RuntimeError("this beamline has no scan server (scan_port)")
@@ -114,12 +114,12 @@ class SimulatedBeamline:
         """Stop all parts."""
         self._stack.close()
 
-    def _serve_scans(self, port: int) -> "SimulatedScanServer":
+    def _serve_scans(self, port: int) -> "ThreadedScanServer":
         # imported here, as it imports a web server
-        from beamfly.sim.scans import SimulatedScanServer
+        from beamfly.sim.scans import serve_scans_on
 
         ioc = self._ioc
-        scans = SimulatedScanServer(
+        scans = serve_scans_on(
             None if ioc is None else ioc.port,
             port,
             [] if ioc is None else ioc.speeds().items(),
