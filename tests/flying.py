@@ -174,6 +174,14 @@ class Documents:
         return {k.rpartition("-")[2]: v for k, v in events[-1]["data"].items()}
 
 
+async def statuses_end() -> None:
+    """Wait for what a plan that has failed did not wait for, such as cancellations."""
+    name = "wait_with_error_message"
+    tasks = [task for task in asyncio.all_tasks() if name in repr(task.get_coro())]
+    if tasks:
+        await asyncio.wait(tasks, timeout=1)
+
+
 @contextmanager
 def run_engine() -> Iterator[RunEngine]:
     """A RunEngine whose thread and event loop end with the test."""
@@ -183,6 +191,7 @@ def run_engine() -> Iterator[RunEngine]:
     finally:
         if engine.state != "idle":
             engine.halt()
+        asyncio.run_coroutine_threadsafe(statuses_end(), engine.loop).result(10)
         # as asyncio.run does: clients that live as long as their loop close now
         ending = engine.loop.shutdown_asyncgens()
         asyncio.run_coroutine_threadsafe(ending, engine.loop).result(5)

@@ -126,8 +126,9 @@ class MotorLogic(MotorFlyableMovableLogic):
         """Move, and see to it that the record has done it."""
         try:
             await super().move(new_position, timeout)
-            # gateways and imitations may complete a put before the motor has arrived
-            if not await self.motor_done_move.get_value():
+            # gateways and imitations may complete a put before the motor has arrived;
+            # asked for afresh, as whoever listens to it may just be leaving
+            if not await self.motor_done_move.get_value(cached=False):
                 await wait_for_value(self.motor_done_move, 1, timeout())
         except CAError:
             raise
@@ -135,7 +136,7 @@ class MotorLogic(MotorFlyableMovableLogic):
             raise await self._late(new_position) from error
         reason = await self._what_ended_it(new_position)
         if reason:
-            here = await self.readback.get_value()
+            here = await self.readback.get_value(cached=False)
             show = await self.motor.shown()
             msg = (
                 f"{await self.motor.title()} is at {show(here)}, not at "
@@ -239,7 +240,8 @@ class MotorLogic(MotorFlyableMovableLogic):
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 show = await motor.shown()
-                where = f"it is at {show(await self.readback.get_value())}"
+                here = await self.readback.get_value(cached=False)
+                where = f"it is at {show(here)}"
                 text = f"{await motor.title()} has not come to {show(target)} in time"
                 mode = await motor.field("SPMG").get()
                 where += f", and SPMG is {mode}" if mode != StopGo.GO.value else ""
@@ -255,8 +257,8 @@ class MotorLogic(MotorFlyableMovableLogic):
             abs(await motor.motor_resolution.get_value()),
         )
         # a record that is stopped, or refuses a target, has another setpoint then
-        elsewhere = abs(await self.setpoint.get_value() - target) > near
-        away = abs(await self.readback.get_value() - target) > near
+        elsewhere = abs(await self.setpoint.get_value(cached=False) - target) > near
+        away = abs(await self.readback.get_value(cached=False) - target) > near
         if not away:
             return ""
         violated, high, low = await asyncio.gather(
