@@ -17,6 +17,7 @@ name = "BL99"
 [data]
 catalog = "runs"
 files = "{catalog}/{year}/{scan_id:05}_{device}_{uid}.h5"
+tiled = true
 [metadata]
 proposal = "2026-17"
 [epics]
@@ -54,6 +55,7 @@ def test_a_good_file(tmp_path: Path) -> None:
     found = read_config(path)
     assert (found.name, found.timeout) == ("BL99", 2.0)
     assert found.catalog == tmp_path / "runs"
+    assert found.tiled
     assert found.metadata == {"proposal": "2026-17"}
     assert found.epics == {
         "EPICS_CA_ADDR_LIST": "10.0.0.255",
@@ -91,7 +93,8 @@ DATA = '[data]\ncatalog = "/data"\n'
         ("data = 5", '"data" has to be a table, not 5'),
         ("[data]", '[data]: there is no "catalog"'),
         (DATA + "file = 3", '[data]: "file" is unknown; did you mean "files"?'),
-        (DATA + "zzz = 3", '[data]: "zzz" is unknown; known are catalog, files'),
+        (DATA + "zzz = 3", '[data]: "zzz" is unknown; known are catalog, files, '),
+        (DATA + "tiled = 1", '[data]: "tiled" has to be true or false, not 1'),
         ("nmae = 'x'\n" + DATA, '"nmae" is unknown; did you mean "name"?'),
         (DATA + "files = '{catalog}/x'", '[data]: "files" lacks {uid}, without'),
         (DATA + "files = '{uid}'", '[data]: "files" has to begin with {catalog}, ~'),

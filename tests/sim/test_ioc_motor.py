@@ -267,21 +267,23 @@ def test_homing_makes_the_dial_that_of_the_axis_again() -> None:
     assert Status(bench.get("MSTA")) & Status.HOMED
 
 
-def test_backlash_is_taken_up_from_one_side() -> None:
+@pytest.mark.parametrize("direction", [0, 1])
+def test_backlash_is_taken_up_from_one_side_of_the_dial(direction: int) -> None:
     bench = MotorBench(velocity=10.0)
+    bench.put("DIR", direction)
     bench.put("BDST", 0.5)
     bench.put("BVEL", 1.0)
-    bench.put("VAL", 3.0)
+    bench.put("DVAL", 3.0)
     begin = bench.now
     bench.wait(20.0)
     path = bench.axis.position(np.linspace(begin, bench.now, 5001))
     assert path.max() == 3.0
-    bench.put("VAL", -2.0)
+    bench.put("DVAL", -2.0)
     begin = bench.now
     bench.wait(20.0)
     path = bench.axis.position(np.linspace(begin, bench.now, 5001))
     assert path.min() == pytest.approx(-2.5, abs=1e-3)
-    assert bench.get("RBV") == -2
+    assert bench.get("DRBV") == -2
 
 
 def test_a_settling_time_delays_the_end() -> None:

@@ -6,6 +6,7 @@ name = "BL99"
 [data]
 catalog = "/data/BL99"                                # runs are kept here
 files = "{catalog}/{date}/{device}_{scan_id}_{uid}"   # HDF5 files; may be left out
+tiled = true                                          # in Tiled, too; may be left out
 
 [pandas.panda]
 host = "panda.example"
@@ -39,7 +40,9 @@ from beamfly.ipython.paths import check_template
 
 FILES = "{catalog}/{date}/{device}_{uid}"
 """Where HDF5 files go if the file does not say."""
-RESERVED = frozenset({"RE", "db", "bec", "devices", "bp", "bps", "live", "reconnect"})
+RESERVED = frozenset(
+    {"RE", "db", "bec", "devices", "bp", "bps", "live", "reconnect", "tiled"}
+)
 """Names of a session that no device can have."""
 CONTROL_PORT, DATA_PORT, SCAN_PORT = 8888, 8889, 4810
 
@@ -101,6 +104,8 @@ class Beamline:
     """Directory of the runs; absolute."""
     files: str = FILES
     """Template of the paths of HDF5 files."""
+    tiled: bool = False
+    """Whether another process writes the runs into the catalog's Tiled database."""
     name: str = ""
     """Goes into each start document as beamline_id, if there is one."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -180,6 +185,7 @@ class _Reader:
             source=str(self._path),
             catalog=(self._path.parent / catalog).absolute(),
             files=files,
+            tiled=data.get("tiled", False),
             name=top.get("name", ""),
             metadata=top.get("metadata", {}),
             epics=_environment(epics),

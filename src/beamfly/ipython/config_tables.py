@@ -58,7 +58,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = {
         "devices": _table,
         "scan_server": _table,
     },
-    "data": {"catalog": _text, "files": _text},
+    "data": {"catalog": _text, "files": _text, "tiled": _yes_no},
     "epics": {"address_list": _text, "auto_address_list": _yes_no, "port": _port},
     "connect": {"timeout": _seconds},
     "scan_server": {"url": _url, "name": _text},

@@ -140,7 +140,8 @@ def beamline(config: Beamline | Path | str) -> dict[str, Any]:
 
     Raises:
         BadValue: The file cannot be read, or something in it makes no sense.
-        CatalogError: The catalog's directory cannot be used.
+        CatalogError: The catalog's directory cannot be used, or has no Tiled database
+            although the file wants one.
     """
     described = config if isinstance(config, Beamline) else read_config(config)
     os.environ.update(described.epics)
@@ -149,6 +150,11 @@ def beamline(config: Beamline | Path | str) -> dict[str, Any]:
         metadata["beamline_id"] = described.name
     scan_ids = ScanIds(described.catalog)
     names = _engine(described.catalog, scan_ids, metadata)
+    if described.tiled:
+        # imported here, as few have it; its process ends with this one
+        from beamfly.tiled import TiledFollower
+
+        names["tiled"] = TiledFollower(described.catalog)
     paths = TemplatePaths(described.files, described.catalog, scan_ids.current)
     devices = Devices(wanted_devices(described, paths), described.timeout)
     patience = described.timeout + 30

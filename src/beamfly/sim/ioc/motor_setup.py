@@ -50,7 +50,8 @@ class MotorSetup:
         """
         record, target = self.record, self.coordinates.place(dial)
         fast = self.pace(record["VELO"], record["ACCL"])
-        backlash = record["BDST"] * self.coordinates.direction
+        # in dial coordinates, whatever DIR is
+        backlash = record["BDST"]
         way = target - here
         if not backlash or not way or 0 <= way / backlash <= 1:
             return [(target, fast)]
