@@ -155,19 +155,12 @@ def planned_extent(
 ) -> tuple[float, float, float, float] | None:
     """Edges of the map that a start document tells of, None if it does not.
 
-    `extents` are the first and the last position of each axis, slow axis first, as
-    bluesky has them; or height and width of a map around 0, as `fly_map` has them.
+    `extents` are the first and the last position of each axis, slow axis first.
     """
-    extents: Sequence[Sequence[float]] = start.get("extents") or ()
+    extents: Any = start.get("extents") or ()
     try:
-        if len(extents) == 2:
-            (bottom, top), (left, right) = extents
-            x, y = _edges(left, right, points), _edges(bottom, top, lines)
-        elif len(extents) == 1:
-            ((height, width),) = extents
-            x, y = (-width / 2, width / 2), (-height / 2, height / 2)
-        else:
-            return None
+        (bottom, top), (left, right) = extents
+        x, y = _edges(left, right, points), _edges(bottom, top, lines)
     except (TypeError, ValueError):
         return None
     return None if x[0] == x[1] or y[0] == y[1] else (*x, *y)

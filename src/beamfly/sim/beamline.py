@@ -241,6 +241,11 @@ def fly_map(
                 (sequencer, ScanSpecInfo(spec=spec, deadtime=DEADTIME)),
                 (devices.flyer, spec),
             ],
-            md={"shape": list(shape), "extents": [list(size)], **(md or {})},
+            md={
+                "shape": list(shape),
+                "extents": [[-end, end] for end in half],
+                "snaking": [False, True],
+                **(md or {}),
+            },
         )
     )
