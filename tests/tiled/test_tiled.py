@@ -29,6 +29,7 @@ for uid in sys.argv[1:]:
     table = h.table(fill=True)
     print("row", h.start["plan_name"], (h.stop or {}).get("exit_status"), len(table))
     print("row", [round(float(v), 3) for v in table["x"]])
+print("row", db[-1].start["uid"])
 """
 
 
@@ -127,7 +128,8 @@ def test_runs_are_in_tiled_while_they_are_taken_and_again_after_it_was_lost(
     assert f"3 of 4 runs of {data} are in Tiled" in again.stdout
     uids = [old[0][1]["uid"], good[0][1]["uid"]]
     expected = ["scan success 3", "[0.0, 0.5, 1.0]", "scan success 4"]
-    assert read_back(profiles, *uids)[:3] == expected
+    found = read_back(profiles, *uids)
+    assert (found[:3], found[-1]) == (expected, uids[-1])
 
 
 def outdate(database: Path) -> None:

@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from beamfly.tiled import TiledStore
 
 _directory = click.argument(
     "directory", type=click.Path(file_okay=False, path_type=Path)
@@ -52,7 +55,7 @@ def init(
     store = TiledStore(directory)
     store.create(database, list(data))
     path = store.write_profile(name, profiles)
-    _feed(store)
+    _feed(store, store.open())
     click.echo(f"profile {name} in {path}: databroker.Broker.named({name!r})")
 
 
@@ -63,16 +66,15 @@ def rebuild(directory: Path) -> None:
     from beamfly.tiled import TiledStore
 
     store = TiledStore(directory)
-    store.clear()
-    _feed(store)
+    _feed(store, store.emptied())
 
 
-def _feed(store: Any) -> None:
+def _feed(store: TiledStore, client: Any) -> None:
     from rich.progress import track
 
     from beamfly.tiled import DirectoryFeed
 
-    feed = DirectoryFeed(store, store.open())
+    feed = DirectoryFeed(store, client)
     count = feed.discover()
     failed = 0
     for fed in track(feed.look(), "runs", count, transient=True):

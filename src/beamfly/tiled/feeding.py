@@ -128,9 +128,9 @@ class DirectoryFeed:
         found = days(self.store.directory)
         changed = [day for day in found if self._days.get(day) != found[day]]
         self._days = found
-        # those that are taken now before those that have waited for years
-        for day in sorted(changed, reverse=True):
-            for place in reversed(runs_of_day(self.store.directory, day)):
+        # oldest first: the newest run of a Tiled database is the one stored last
+        for day in sorted(changed):
+            for place in runs_of_day(self.store.directory, day):
                 if place.uid not in self._known:
                     self._known.add(place.uid)
                     self._feeds[place.uid] = _RunFeed(place, self.store, self._client)

@@ -208,8 +208,12 @@ class TiledStore:
             f"and was not opened: {remedy}"
         )
 
-    def clear(self) -> None:
+    def emptied(self) -> Any:
         """Throw away all that is in the database; the catalog keeps its runs.
+
+        Returns:
+            A client as `open` gives it, with no runs. Opening a PostgreSQL database
+            for a second time in a process has crashed its driver: use this one.
 
         Raises:
             CatalogError: There is no database, or it cannot be opened.
@@ -220,9 +224,11 @@ class TiledStore:
                 if path != self.server_file:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             self._initialise(uri)
-        else:
-            self.feeding_file.unlink(missing_ok=True)
-            self.open().delete_contents(recursive=True, external_only=False)
+            return self.open()
+        self.feeding_file.unlink(missing_ok=True)
+        client = self.open()
+        client.delete_contents(recursive=True, external_only=False)
+        return client
 
 
 def _address(path: Path) -> str:
