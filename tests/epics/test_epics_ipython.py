@@ -62,7 +62,10 @@ class Prompt:
         self.child.sendline(line)
         self.child.expect_exact(at)
         self.child.sendintr()
-        return self.answer()
+        if not self.child.expect_exact([pexpect.TIMEOUT, "Error", "Interrupt"], 10):
+            # it may have met IPython between two statements: as anyone, press it again
+            self.child.sendintr()
+        return str(self.child.before) + str(self.child.after) + self.answer()
 
 
 def _clean_environment() -> dict[str, str]:
