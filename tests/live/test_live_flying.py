@@ -86,7 +86,9 @@ def test_a_panda_is_followed_by_its_own_clock(
     assert stats.backlog_s is not None
     assert (tmp_path / "live.png").read_bytes().startswith(b"\x89PNG")
     out = capsys.readouterr().out
-    assert f"(1e+04 Hz), missed 0, {stats.path}\n" in out
+    # told once, by the plan
+    assert stats.summary().endswith(f"(1e+04 Hz), missed 0, {stats.path}")
+    assert out.count("panda: 300 of 300") == 1
     assert Path(stats.path).exists()
     assert [doc["name"] for doc in seen["descriptor"]] == ["primary", "report"]
     flown = [event for event in seen["event"] if COUNTER in event["data"]]
@@ -168,7 +170,7 @@ def test_a_callback_that_raises_does_not_stop_the_scan(
     assert live.wait(30)
     out = capsys.readouterr().out
     assert out.count("(RuntimeError: no start); the scan goes on") == 1
-    assert "panda: 10 of 10 rows" in out
+    assert "panda: 10 of 10 frames" in out
 
 
 def test_a_flight_that_fails_is_told_with_its_reason(

@@ -42,6 +42,8 @@ class FlyStats:
     """Seconds that the latest row is behind, None if no hardware tells the time."""
     bytes_per_row: int = 0
     """Of all its fields."""
+    reported: bool = False
+    """Whether its plan has said itself what became of it, as `fly` does."""
     end_reason: str = ""
     """Why a PandA ended its acquisition; empty while it runs."""
     path: str = ""

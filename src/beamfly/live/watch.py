@@ -87,10 +87,15 @@ class StreamWatch:
             self._events[row] = {k: float(data[k]) for k in motors if k in data}
 
     def take_other_event(self, doc: Document) -> None:
-        """Keep where a motor of the plan was in a line of a map, told line by line."""
+        """Keep where a motor of the plan was in a line of a map, told line by line.
+
+        And note frame reports, which have been printed when they come.
+        """
+        data: Mapping[str, float] = doc.get("data", {})
+        for name, stats in self.stats.items():
+            stats.reported = stats.reported or f"{name}-report-written" in data
         if self.choice.shape is None:
             return
-        data: Mapping[str, float] = doc.get("data", {})
         for name in belonging_to_motors(self.start, data):
             lines = self.line_positions.setdefault(name, [])
             if len(lines) < self.choice.shape[0]:

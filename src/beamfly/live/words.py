@@ -19,8 +19,11 @@ def all_stats(watches: Watches) -> list[FlyStats]:
 
 
 def summary(watches: Watches, start: Document, stop: Document) -> str:
-    """What became of a run, a line per detector, and how to find it again."""
-    lines = [stats.summary() for stats in all_stats(watches)]
+    """What became of a run, and how to find it again.
+
+    There is a line per detector, unless the plan has told of it already.
+    """
+    lines = [stats.summary() for stats in all_stats(watches) if not stats.reported]
     status = stop.get("exit_status", "success")
     ended = "" if status == "success" else f" ended with {status}"
     reason = stop.get("reason")
