@@ -1,5 +1,6 @@
 """At the prompt of a real IPython: looking, completing, interrupting, leaving."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,8 @@ class Prompt:
             timeout=SECONDS,
             dimensions=(50, 200),
             echo=False,
+            # a shell that runs the tests in the background has them ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**_clean_environment(), "IPYTHONDIR": str(folder), "TERM": "dumb"},
         )
         self.answer()
@@ -62,10 +65,7 @@ class Prompt:
         self.child.sendline(line)
         self.child.expect_exact(at)
         self.child.sendintr()
-        if not self.child.expect_exact([pexpect.TIMEOUT, "Error", "Interrupt"], 10):
-            # it may have met IPython between two statements: as anyone, press it again
-            self.child.sendintr()
-        return str(self.child.before) + str(self.child.after) + self.answer()
+        return self.answer()
 
 
 def _clean_environment() -> dict[str, str]:
