@@ -26,6 +26,6 @@ def summary(watches: Watches, start: Document, stop: Document) -> str:
     lines = [stats.summary() for stats in all_stats(watches) if not stats.reported]
     status = stop.get("exit_status", "success")
     ended = "" if status == "success" else f" ended with {status}"
-    reason = stop.get("reason")
+    reason = str(stop.get("reason") or "").rstrip(".")
     why = f": {reason}" if ended and reason else ""
     return "\n".join([*lines, f"{run_name(start)}{ended}{why}, uid {start['uid']}"])
