@@ -1,6 +1,5 @@
 """A simulated PandA flown by the plans, and what the catalog gives back of it."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,32 +21,11 @@ from ophyd_async.sim import SimMotor
 
 from beamfly.catalog import Catalog, make_db
 from beamfly.devices import HDFPanda
-from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
 from beamfly.plans import fly, fly_grid
-from flying import Hand, run_engine
+from flying import Hand
 
 COUNTER = "panda-COUNTER1-OUT-Value"
 CLOCK = "panda-PCAP-TS_TRIG-Value"
-
-
-@pytest.fixture
-def sim() -> Iterator[SimulatedPandA]:
-    with serve_in_thread() as sim:
-        yield sim
-
-
-@pytest.fixture
-def hand(sim: SimulatedPandA) -> Iterator[Hand]:
-    hand = Hand(sim)
-    hand.wire()
-    yield hand
-    hand.close()
-
-
-@pytest.fixture
-def RE() -> Iterator[RunEngine]:
-    with run_engine() as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -56,17 +34,6 @@ def db(RE: RunEngine, tmp_path: Path) -> Iterator[Broker]:
     RE.subscribe(db.insert)
     yield db
     db.v2.close()
-
-
-@pytest.fixture
-def panda(
-    RE: RunEngine, sim: SimulatedPandA, hand: Hand, tmp_path: Path
-) -> Iterator[HDFPanda]:
-    address = f"{sim.host}:{sim.control_port}"
-    with init_devices():
-        panda = HDFPanda(address, tmp_path / "raw", data_port=sim.data_port)
-    yield panda
-    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
 
 
 def when_complete(RE: RunEngine, act: Any) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from motor_bench import MotorBench, completed
 
 from beamfly.ca.dbr import Dbr
-from beamfly.epics.motor_fields import MOTOR_FIELDS
+from beamfly.ca.motor_fields import MOTOR_FIELDS
 from beamfly.sim.ioc import Status
 
 SWITCHED = 120.0

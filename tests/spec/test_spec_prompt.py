@@ -142,6 +142,26 @@ def test_motor_that_does_not_answer_is_shown_so(
     assert "\nx      no answer\ny      no answer\n" in type_("wa")
 
 
+def test_motor_that_is_broken_does_not_hide_the_others(
+    type_: Type,
+    monkeypatch: pytest.MonkeyPatch,
+    x: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    locate = type(x).locate
+
+    async def broken(motor: Any) -> Any:
+        if motor.name == "x":
+            raise KeyError("readback")
+        return await locate(motor)
+
+    monkeypatch.setattr(type(x), "locate", broken)
+    shown = type_("wa")
+    assert "\nx      KeyError\n" in shown.replace("  \n", "\n")
+    assert "\ny " in shown
+    assert "where x is: 'readback'" in caplog.text
+
+
 def test_counters_are_shown(type_: Type) -> None:
     assert "  diode-counts = " in type_("ct .01")
 

@@ -7,8 +7,9 @@ Importing this package connects to nothing; names are imported when they are fir
 so that a signal of Channel Access does not wait for all that a PandA needs.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from beamfly.lazy import lazily
 
 if TYPE_CHECKING:
     from beamfly.devices.ca import (
@@ -129,17 +130,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name from the module that has it."""
-    home = _HOME.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """All names, imported or not."""
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, ClassVar
 
+from beamfly.ca.motor_fields import MOTOR_FIELDS
 from beamfly.epics import ca
 from beamfly.epics.device import Device
 from beamfly.epics.exceptions import MotorException, MotorLimitException
-from beamfly.epics.motor_fields import MOTOR_FIELDS
 
 __all__ = ["Motor", "MotorException", "MotorLimitException", "MoveResult"]
 START_FIELDS = (

@@ -12,8 +12,9 @@ reads the TOML file, `magics` has %mov, %wa and others. Names are imported when 
 first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from beamfly.lazy import lazily
 
 if TYPE_CHECKING:
     from beamfly.ipython.config import Beamline, read_config
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from beamfly.ipython.session import beamline, simulated
 
 _HOME = {
-    "Beamline": "config",
-    "ScanIds": "scan_ids",
-    "beamline": "session",
-    "install_magics": "magics",
-    "read_config": "config",
-    "simulated": "session",
+    "Beamline": "beamfly.ipython.config",
+    "ScanIds": "beamfly.ipython.scan_ids",
+    "beamline": "beamfly.ipython.session",
+    "install_magics": "beamfly.ipython.magics",
+    "read_config": "beamfly.ipython.config",
+    "simulated": "beamfly.ipython.session",
 }
 __all__ = [
     "Beamline",
@@ -39,15 +40,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name from the module that has it."""
-    home = _HOME.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    """All names, imported or not."""
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazily(__name__, _HOME)

@@ -10,6 +10,7 @@ PCAP is enabled by BITS.B throughout, and GATE is high while a point is passed, 
 means over it can be captured; it is taken when GATE falls.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ class BitLogic(FlyableLogic[None, None]):
         await self.bit.set(False)
 
 
-class LineTrigger:
+class LineTrigger(ABC):
     """How points of a line are triggered.
 
     Args:
@@ -101,9 +102,9 @@ class LineTrigger:
         device: Any = logic.with_device(f"{self.panda.name}-{name}")  # pyright: ignore
         return device
 
+    @abstractmethod
     def _block(self, number: int) -> Any:
         """The block that triggers."""
-        raise NotImplementedError
 
     def _found(self, kind: str, number: int) -> Any:
         blocks = getattr(self.panda, kind, {})
@@ -112,6 +113,7 @@ class LineTrigger:
             raise BadValue(msg)
         return blocks[number]
 
+    @abstractmethod
     def check(self, line: Line) -> None:
         """BadValue if it cannot trigger such points."""
 
@@ -139,13 +141,13 @@ class LineTrigger:
             (pcap.trig_edge, "Falling"),
         ]
 
+    @abstractmethod
     def _wiring(self) -> tuple[str, list[tuple[SignalRW[Any], Any]]]:
         """Output of the block, and what it needs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def flyers(self, line: Line, motion: FlyMotorInfo) -> Pairs:
         """Flyers of a line."""
-        raise NotImplementedError
 
 
 class ByPosition(LineTrigger):

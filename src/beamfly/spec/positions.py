@@ -4,6 +4,7 @@ All are asked at the same time and have 2 s to answer; one that does not is show
 """
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from bluesky.utils import (
 from ophyd_async.core import Device, Signal
 
 from beamfly.spec.preflight import control_limits
+
+log = logging.getLogger(__name__)
 
 SECONDS = 2.0
 """What a motor may take to say where it is."""
@@ -77,8 +80,12 @@ async def _row(motor: Any) -> tuple[str, ...]:
         async with asyncio.timeout(SECONDS):
             location: Any = await maybe_await(motor.locate())
             low, high, units = await _limits(motor)
-    except Exception:
+    except TimeoutError:
         return (name, NO_ANSWER, "", "", "", "")
+    except Exception as error:
+        # one that is broken does not keep the others from being shown
+        log.warning("where %s is: %s", name, error, exc_info=True)
+        return (name, type(error).__name__, "", "", "", "")
     shown = [_shown(location[key]) for key in ("readback", "setpoint")]
     return (name, *shown, low, high, units)
 

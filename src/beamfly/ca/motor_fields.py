@@ -1,4 +1,4 @@
-"""Fields of the motor record and the English names that `Motor` has for them."""
+"""Fields of the motor record, and the English names that PyEpics has for them."""
 
 import re
 
