@@ -20,8 +20,8 @@ Broker.named("beamfly")[-1].table()
 ```
 
 `store` knows where things are, `merging` and `feeding` turn documents into writes to
-Tiled, and `follower` does that in a process of its own: a write to Tiled takes tens of
-milliseconds, which no flight should wait for.
+Tiled, and `follower` does that in a process of its own: no flight should wait for a web
+server and a database.
 """
 
 from beamfly.tiled.feeding import DirectoryFeed

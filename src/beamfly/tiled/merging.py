@@ -1,8 +1,8 @@
 """Fewer documents that say the same: `merged`.
 
 A flight announces its rows several times a second and field by field. For Tiled each
-announcement is a write of tens of milliseconds, whatever its size, so all that has come
-since the last write is announced at once.
+announcement is a request and a write to a database, whatever its size, so all that has
+come since the last write is announced at once.
 """
 
 from collections.abc import Iterable, Iterator
