@@ -194,9 +194,12 @@ class Listening:
 
     async def _ask_units(self) -> None:
         """Units make messages clearer; a signal that does not tell them has none."""
-        with contextlib.suppress(Exception):
+        try:
             async with asyncio.timeout(UNITS_TIMEOUT):
                 key = next(iter((await self.signal.describe()).values()))
+        except Exception:
+            log.debug("the units of %s are not known", self.name, exc_info=True)
+        else:
             self.units = str(key.get("units") or "")
 
     def shown(self, sample: Sample) -> str:
