@@ -19,6 +19,7 @@ from beamfly.ca.blocking import (
     write,
 )
 from beamfly.ca.dbr import Dbr
+from beamfly.ca.session import Session
 from beamfly.errors import BadValue, CARefused, CATimeout
 
 from .c_ioc import CIoc
@@ -38,6 +39,35 @@ def test_read_and_write() -> None:
     assert len(bytes(response)) == 24
     assert b"".join(response.buffers)[:8] == response.data.tobytes()
     assert "ReadNotifyResponse(data=array([2.5]" in repr(response)
+
+
+def test_the_next_connection_reads_what_was_written() -> None:
+    for number in range(100):
+        write("T:long", number)
+        assert read("T:long").data.tolist() == [number]
+
+
+def test_a_refused_write_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert write("T:ao.NAME", "x") is None
+    assert "T:ao.NAME was not served" in caplog.text
+
+
+def test_write_to_a_frozen_server(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ioc = CIoc(tmp_path)
+    ioc.start()
+    for name, value in ioc.environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        with Session(2.0) as session:
+            (channel,) = session.connect(("T:ao", 0))
+            ioc.signal(signal.SIGSTOP)
+            with pytest.raises(CATimeout, match=r"T:ao on .* did not answer in time"):
+                session.write(channel, 2.0, None, notify=False)
+    finally:
+        ioc.signal(signal.SIGCONT)
+        ioc.stop()
 
 
 @pytest.mark.parametrize("notify", [True, False])

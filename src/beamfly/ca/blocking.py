@@ -95,7 +95,8 @@ def write(
     Args:
         pv_name: Its name.
         data: Number, text, bytes, sequence or array of one dimension.
-        notify: Whether to wait until the server has processed it.
+        notify: Whether to wait until the record has been processed; else only until
+            the server has taken the value.
         data_type: A ChannelType, None: text for an enum as text, else the native type.
         metadata: Servers take none: BadValue unless it is None.
         timeout: Seconds to find it, and again to write it; then CATimeout.

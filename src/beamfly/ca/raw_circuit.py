@@ -4,15 +4,31 @@ For `beamfly.ca.blocking`, whose users look at headers and bytes. Requests and m
 are told `(header, payload)`, failure statuses included.
 """
 
+from collections import deque
+from typing import Any
+
 from beamfly.ca import lanes
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.header import Header, pack_header
 from beamfly.ca.message import Command
+from beamfly.ca.messages import Echo
 
 
 class RawCircuit(ClientCircuit):
     """No fast lanes, no decoding."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Prepare as a `ClientCircuit`."""
+        super().__init__(*arguments, **options)
+        self._settling: deque[int] = deque()
+
+    def settle(self, request: Request) -> None:
+        """Tell when the server has taken all that was sent: it answers in order."""
+        number = self._numbers.take()
+        self.pending.add(number, request)
+        self._settling.append(number)
+        self.send(Echo())
 
     def read_old(
         self, channel: Channel, code: int, count: int, request: Request
@@ -33,6 +49,9 @@ class RawCircuit(ClientCircuit):
             self._guard(self.pending.answer, header.p2, (header, bytes(payload)))
         else:
             super().take(header, payload)
+            if header.command == Command.ECHO and self._settling:
+                number = self._settling.popleft()
+                self._guard(self.pending.answer, number, (header, b""))
 
     def _lane(self, lane: lanes.SomeLane) -> None:
         """Only channels open fast."""

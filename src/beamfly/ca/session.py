@@ -79,16 +79,22 @@ class Session:
         data_type: Any,
         notify: bool,
     ) -> WriteNotifyResponse | None:
-        """Write once."""
+        """Write once; without `notify` wait only until the server has taken it.
+
+        A connection that closed any sooner could take the value with it, and a read on
+        the next one could be faster than the write.
+        """
         code = _write_type(channel, data, data_type)
         count, raw = pack(layout(code).base, data)
         circuit = _circuit(channel)
-        if not notify:
-            circuit.write(channel, code, count, raw)
-            return None
         answer = Answer(channel, time.monotonic() + self._timeout)
-        circuit.write_notify(channel, code, count, raw, answer)
-        return WriteNotifyResponse(*self._wait(answer))
+        if notify:
+            circuit.write_notify(channel, code, count, raw, answer)
+            return WriteNotifyResponse(*self._wait(answer))
+        circuit.write(channel, code, count, raw)
+        circuit.settle(answer)
+        self._wait(answer)
+        return None
 
     def _wait(self, answer: Answer) -> tuple[Any, ...]:
         """Header and payload of the answer, or the error."""
