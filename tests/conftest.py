@@ -1,4 +1,4 @@
-"""What every test gets: loopback only, and nothing left behind."""
+"""What every test gets: loopback only, patient tools, and nothing left behind."""
 
 import sys
 import threading
@@ -18,6 +18,8 @@ LOOPBACK = {
     "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
     "EPICS_PVA_ADDR_LIST": "127.0.0.1",
     "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+    # a machine that is busy with other things may stop any process for seconds
+    "EPICS_CLI_TIMEOUT": "30",
 }
 LIVES_ON = ("bluesky-run-engine", "ThreadPoolExecutor-", "asyncio_", "pytest_timeout")
 """Names of threads that others keep for the whole session on purpose."""
@@ -37,5 +39,5 @@ def no_thread_left() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if not thread.name.startswith(LIVES_ON):
-            thread.join(timeout=2)
+            thread.join(timeout=20)
             assert not thread.is_alive(), f"the test left {thread} running"

@@ -60,7 +60,7 @@ class Peer:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     continue
-        self._thread.join(15)
+        self._thread.join(30)
         self._listener.close()
         if self._problem is not None:
             raise self._problem

@@ -191,11 +191,11 @@ def run_engine() -> Iterator[RunEngine]:
     finally:
         if engine.state != "idle":
             engine.halt()
-        asyncio.run_coroutine_threadsafe(statuses_end(), engine.loop).result(10)
+        asyncio.run_coroutine_threadsafe(statuses_end(), engine.loop).result(30)
         # as asyncio.run does: clients that live as long as their loop close now
         ending = engine.loop.shutdown_asyncgens()
-        asyncio.run_coroutine_threadsafe(ending, engine.loop).result(5)
+        asyncio.run_coroutine_threadsafe(ending, engine.loop).result(30)
         engine.loop.call_soon_threadsafe(engine.loop.stop)
-        engine._th.join(5)
+        engine._th.join(30)
         assert not engine._th.is_alive()
         engine.loop.close()

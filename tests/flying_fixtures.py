@@ -45,4 +45,4 @@ def panda(
             f"{sim.host}:{sim.control_port}", tmp_path, data_port=sim.data_port
         )
     yield panda
-    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
+    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)

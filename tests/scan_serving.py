@@ -115,6 +115,6 @@ class ScanServerProcess:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait(10)
+            process.wait(30)
             assert process.stdout is not None
             process.stdout.close()

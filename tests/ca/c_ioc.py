@@ -87,7 +87,7 @@ class CIoc:
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -102,7 +102,7 @@ class CIoc:
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(30)
             assert self._process.stdin is not None
             self._process.stdin.close()
             self._process = None

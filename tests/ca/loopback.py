@@ -83,7 +83,7 @@ class Loopback:
 
     def call(self, work: Any) -> Any:
         """Do something in the server's thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def cut_all(self) -> None:
         """Break every connection."""
@@ -113,4 +113,4 @@ def serving(server: Server) -> Iterator[Loopback]:
         loopback.call(loopback.stop())
     finally:
         loopback.finish()
-        thread.join(10)
+        thread.join(30)

@@ -32,7 +32,7 @@ async def client(ioc: CIoc) -> AsyncIterator[Client]:
         yield one
 
 
-async def until(predicate: Any, seconds: float = 10.0) -> None:
+async def until(predicate: Any, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not predicate():
         assert time.monotonic() < end, "it did not happen"
@@ -358,7 +358,7 @@ def caproto_server() -> Iterator[Config]:
         yield Config.from_environment(variables)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 async def test_a_caproto_server(caproto_server: Config) -> None:

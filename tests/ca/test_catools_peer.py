@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("ioc")]
 T = 5.0
 
 
-async def until(predicate: Any, seconds: float = 5.0) -> None:
+async def until(predicate: Any, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not predicate():
         assert time.monotonic() < end, "it did not happen"
@@ -432,7 +432,7 @@ def test_a_loop_that_is_simply_closed_leaves_nothing(
             if in_a_thread:
                 thread = threading.Thread(target=loop.run_forever)
                 thread.start()
-                asyncio.run_coroutine_threadsafe(main(), loop).result(20)
+                asyncio.run_coroutine_threadsafe(main(), loop).result(30)
                 loop.call_soon_threadsafe(loop.stop)
                 thread.join()
             else:

@@ -48,7 +48,7 @@ async def main():
     described = await number.describe()
     (key,) = described.values()
     seen = []
-    async for value in observe_value(number, done_timeout=5):
+    async for value in observe_value(number, done_timeout=30):
         seen.append(value)
         if len(seen) == 3:
             break

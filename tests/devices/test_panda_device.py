@@ -71,7 +71,7 @@ async def panda(sim, hand, tmp_path):
 
 
 async def rows(panda, count):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while panda.data.session.progress.rows_written < count:
             await asyncio.sleep(0.005)
 
@@ -283,7 +283,7 @@ async def test_the_first_rows_only(panda, hand, tmp_path):
     await data.capture.set(True)
     await panda.pcap.arm.set(True)
     await pulse(hand, 12)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await data.capture.get_value():
             await asyncio.sleep(0.01)
     await assert_value(data.num_captured, 10)

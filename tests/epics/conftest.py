@@ -27,7 +27,7 @@ def environment(port: int, repeater: int) -> dict[str, str]:
     }
 
 
-def until(predicate: Callable[[], Any], seconds: float = 10.0) -> None:
+def until(predicate: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for something to come true."""
     end = time.monotonic() + seconds
     while not predicate():

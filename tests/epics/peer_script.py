@@ -13,7 +13,7 @@ numpy = import_module("numpy")
 
 
 def settle(predicate) -> None:
-    end = time.time() + 20
+    end = time.time() + 30
     while not predicate() and time.time() < end:
         epics.poll()
 

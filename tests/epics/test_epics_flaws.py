@@ -36,7 +36,7 @@ def busy() -> Iterator[Busy]:
 
 def test_a_slow_callback_holds_nobody_else_up(served: str, busy: Busy) -> None:
     slow = epics.PV("T:ao", callback=busy)
-    assert busy.entered.wait(20)
+    assert busy.entered.wait(30)
     start = time.monotonic()
     assert slow.get(use_monitor=False) is not None and slow.put(2.5, wait=True) == 1
     told: list[Any] = []
@@ -60,7 +60,7 @@ def test_the_end_does_not_wait_for_ever_for_a_callback(
     server: ThreadedServer, busy: Busy, caplog: pytest.LogCaptureFixture
 ) -> None:
     pv = epics.PV("T:ao", callback=busy)
-    assert busy.entered.wait(20)
+    assert busy.entered.wait(30)
     epics.ca.finalize_libca(maxtime=0.05)
     assert "a callback still runs after 0.05 s" in caplog.text
     assert not pv.connected
@@ -139,7 +139,7 @@ def test_the_end_may_come_from_a_callback(server: ThreadedServer) -> None:
         ended.set()
 
     pv = epics.PV("T:ao", callback=end)
-    assert ended.wait(20)
+    assert ended.wait(30)
     until(lambda: not pv.connected)
     assert epics.caget("T:long") == 7, "a new context"
 

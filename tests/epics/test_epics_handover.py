@@ -44,7 +44,7 @@ async def test_requests_run_in_order_and_are_sent_together() -> None:
         if at == 1:
             handover.put(bad)
     handover.put(lambda: handover.send(FIRST, 1.0, last.set))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await last.wait()
     handover.end()
     handover.close()
@@ -63,7 +63,7 @@ async def test_what_is_there_at_once_goes_at_once() -> None:
         handover.put(lambda: handover.send(SECOND, 9.0, over.set))
 
     handover.put(three)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         await over.wait()
     assert sorted(client.sent) == [(FIRST, 2.0), (SECOND, 9.0)]
     handover.end()

@@ -52,7 +52,7 @@ def test_callbacks_that_lag(
     told: list[float] = []
 
     def slow(value: float, **kw: Any) -> None:
-        go.wait(10)
+        go.wait(30)
         told.append(value)
 
     pv = epics.PV("T:ao", callback=slow)
@@ -73,8 +73,8 @@ def test_large_updates_wait_in_small_numbers() -> None:
     busy, go = threading.Event(), threading.Event()
     told: list[int] = []
     with contextlib.closing(dispatcher):
-        lane.post(lambda: (busy.set(), go.wait(10)))
-        busy.wait(10)
+        lane.post(lambda: (busy.set(), go.wait(30)))
+        busy.wait(30)
         for number in range(10):
             lane.update(lambda at=number: told.append(at), dispatch.MOST_BYTES // 2)
         lane.post(lambda: told.append(-1))
@@ -213,5 +213,5 @@ def test_a_context_that_ends_while_it_is_used(server: ThreadedServer) -> None:
         start = time.monotonic()
         epics.ca.finalize_libca()
         for thread in threads:
-            thread.join(10)
+            thread.join(30)
         assert ended == [False] * 3 and time.monotonic() - start < 5

@@ -19,7 +19,7 @@ def test_a_process_and_a_pool(served: str) -> None:
     queue: Any = multiprocessing.SimpleQueue()
     process = epics.CAProcess(target=told, args=(queue,))
     process.start()
-    process.join(20)
+    process.join(30)
     assert process.exitcode == 0 and queue.get() == 7
     queue.close()
     with epics.CAPool(2) as pool:

@@ -55,7 +55,7 @@ class FakeDataPort:
 
     @property
     def client(self) -> socket.socket:
-        assert self._connected.wait(5)
+        assert self._connected.wait(30)
         assert self._client is not None
         return self._client
 
@@ -78,7 +78,7 @@ class FakeDataPort:
         except OSError:
             pass
         self._listener.close()
-        self._thread.join(5)
+        self._thread.join(30)
         if self._client is not None:
             self._client.close()
 

@@ -197,7 +197,7 @@ async def test_a_late_answer_is_not_taken_for_the_next() -> None:
     def serve(connection: socket.socket) -> None:
         scripted([IDN], stay=False)(connection)
         assert receive_exactly(connection, 3) == b"A?\n"
-        asyncio.run_coroutine_threadsafe(answer.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(answer.wait(), loop).result(30)
         connection.sendall(b"OK =late\n")
         scripted([(b"B?\n", b"OK =next\n")])(connection)
 

@@ -176,7 +176,7 @@ def test_closing_from_another_thread_ends_the_wait() -> None:
         client.connect()
 
         def close() -> None:
-            asked.wait(10)
+            asked.wait(30)
             client.close()
 
         closer = threading.Thread(target=close)
@@ -191,7 +191,7 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
 
     def serve(connection: socket.socket) -> None:
         scripted([IDN, (b"A?\n", b"")], stay=False)(connection)
-        assert answer.wait(10)
+        assert answer.wait(30)
         connection.sendall(b"OK =late\n")
         scripted([(b"B?\n", b"OK =next\n")])(connection)
 
@@ -344,7 +344,7 @@ def test_closing_the_client_ends_its_data() -> None:
         client = BlockingClient(LOOPBACK, data_port=peer.port)
 
         def close() -> None:
-            ready.wait(10)
+            ready.wait(30)
             client.close()
 
         closer = threading.Thread(target=close)

@@ -87,7 +87,7 @@ def test_every_announced_row_survives_a_kill(
             announced = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
         process.stdout.read()
-    sender.join(10)
+    sender.join(30)
     with open_columns(path) as columns:
         assert columns.rows >= announced
         np.testing.assert_array_equal(
@@ -107,7 +107,7 @@ def test_a_full_disk_ends_the_capture_and_keeps_what_fits(
     with start(port, path, 4_000_000) as process:
         sender = endless(port)
         out, _ = process.communicate(timeout=40)
-    sender.join(10)
+    sender.join(30)
     assert process.returncode == 0
     *announced, last = out.splitlines()
     kept, in_run, message = last.split(" ", 2)

@@ -63,7 +63,7 @@ def test_a_blocking_socket(name: str, piece: int) -> None:
             assert not may_end
         else:
             assert may_end
-    thread.join(10)
+    thread.join(30)
     assert frames(got).tobytes() == frames(expected).tobytes()
     assert others(got) == others(expected)
 
@@ -107,7 +107,7 @@ async def test_an_event_loop(name: str, piece: int) -> None:
         lambda: Protocol(options(name)), sock=ours
     )
     await protocol.done
-    thread.join(10)
+    thread.join(30)
     expected, may_end = whole(name)
     assert (protocol.error is None) == may_end
     assert frames(protocol.got).tobytes() == frames(expected).tobytes()

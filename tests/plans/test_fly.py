@@ -331,7 +331,7 @@ def test_a_broken_data_connection_fails_at_once(RE, sim, panda, hand, docs):
     assert hand.get("*PCAP.STATUS").startswith("Idle")
 
 
-def until(condition, timeout=5.0):
+def until(condition, timeout=30.0):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline
@@ -373,7 +373,7 @@ def test_a_directory_that_is_not_there_is_named(RE, sim, hand, tmp_path, docs):
     with pytest.raises(HdfError, match=r"not/here does not exist or cannot be written"):
         RE(fly(panda, num=5))
     assert docs.stop["exit_status"] == "fail"
-    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(5)
+    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)
 
 
 def test_the_capture_settings_must_not_change_between_arms(RE, panda, hand, docs):
@@ -517,7 +517,7 @@ def test_an_abort_in_the_middle_of_preparing_leaves_nothing_armed(
     landing = threading.Event()
 
     def slow(self, real=HdfCapture.start):
-        assert landing.wait(10)
+        assert landing.wait(30)
         real(self)
 
     monkeypatch.setattr(HdfCapture, "start", slow)

@@ -92,10 +92,10 @@ def rig(
         rig = Rig(beamline, tmp_path)
         RE(match_encoder(rig.panda, 1, rig.x))
         yield rig
-        asyncio.run_coroutine_threadsafe(rig.panda.disconnect(), RE.loop).result(10)
+        asyncio.run_coroutine_threadsafe(rig.panda.disconnect(), RE.loop).result(30)
 
 
-def until(predicate: Callable[[], Any], seconds: float = 20.0) -> None:
+def until(predicate: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for something to come true."""
     end = time.monotonic() + seconds
     while not predicate():

@@ -100,7 +100,7 @@ def test_a_suspender_pauses_the_scan(RE, flyer, docs, scans):
     seen: list[str] = []
 
     async def closed() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while flyer.scan.state != "Paused":
                 await asyncio.sleep(0.005)
         seen.extend(info.state for info in scans.infos())

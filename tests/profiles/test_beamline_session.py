@@ -71,9 +71,9 @@ def names(
     if "panda" in names:
         call_in_bluesky_event_loop(names["panda"].disconnect(), timeout=10)
     names["live"].off()
-    asyncio.run_coroutine_threadsafe(_stop(), RE.loop).result(10)
+    asyncio.run_coroutine_threadsafe(_stop(), RE.loop).result(30)
     RE.loop.call_soon_threadsafe(RE.loop.stop)
-    RE._th.join(10)
+    RE._th.join(30)
     RE.loop.close()
 
 

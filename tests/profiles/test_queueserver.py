@@ -69,7 +69,7 @@ def redis(tmp_path: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(30)
 
 
 class Manager:
@@ -128,7 +128,7 @@ def manager(redis: int, tmp_path: Path) -> Iterator[Manager]:
         process.wait(30)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 def test_a_flyscan_from_the_queue(manager: Manager, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def genuine_server(
             yield
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(30)
 
 
 def _await(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:

@@ -32,7 +32,7 @@ def test_serve_until_interrupted(tmp_path: Path):
             assert client.getData(number)["loc://x(3)"]["value"] == [3.0]
             assert "file://" in client.serverInfo()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert "stopped" in process.stdout.read()
 
 
@@ -53,7 +53,7 @@ def test_pvs_are_found_with_channel_access():
             assert client.waitUntilDone(number).state == "Finished"
             assert client.getData(number)["BL:X"]["value"] == [4.0]
             client.shutdown()
-        assert process.wait(20) == 0
+        assert process.wait(30) == 0
         assert ioc.value("BL:X") == 4.0
 
 

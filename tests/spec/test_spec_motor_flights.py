@@ -45,7 +45,7 @@ def records(
                 data_port=beamline.panda.data_port,
             )
         yield Records(x, y, scaler, panda)
-        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
+        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)
 
 
 def test_scaler_record_counts_for_the_time(

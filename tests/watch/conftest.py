@@ -51,7 +51,7 @@ def put(RE: RunEngine) -> Callable[[SignalRW[Any], Any], None]:
         async def set_it() -> None:
             await signal.set(value)
 
-        asyncio.run_coroutine_threadsafe(set_it(), RE.loop).result(10)
+        asyncio.run_coroutine_threadsafe(set_it(), RE.loop).result(30)
 
     return put
 

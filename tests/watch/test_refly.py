@@ -34,7 +34,7 @@ def panda(RE: RunEngine, tmp_path: Path) -> Iterator[tuple[HDFPanda, Hand]]:
                 f"{sim.host}:{sim.control_port}", tmp_path, data_port=sim.data_port
             )
         yield panda, hand
-        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
+        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)
         hand.close()
 
 

@@ -100,7 +100,7 @@ def take(
                 f"{sim.host}:{sim.control_port}", tmp_path, data_port=sim.data_port
             )
         yield lambda *extra: Points(RE, panda, hand, [*extra], tmp_path)
-        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(10)
+        asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)
         hand.close()
 
 

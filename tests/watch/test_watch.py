@@ -120,7 +120,7 @@ def test_action_never_holds_up_the_event_loop(
         put(ring, 10.0)
         until(lambda: threads)
         put(ring, 90.0), put(ring, 10.0), put(ring, 90.0)
-        assert asyncio.run_coroutine_threadsafe(ring.get_value(), RE.loop).result(10)
+        assert asyncio.run_coroutine_threadsafe(ring.get_value(), RE.loop).result(30)
         assert len(threads) == 1
         go.set()
         until(lambda: len(threads) == 4)

@@ -385,7 +385,7 @@ def test_pyepics(peers: Peers) -> None:
             import json, time
             import epics
             d = epics.PV("d")
-            d.wait_for_connection(timeout=5)
+            d.wait_for_connection(timeout=30)
             d.get_ctrlvars()
             e = epics.PV("e")
             heard = []
@@ -401,7 +401,7 @@ def test_pyepics(peers: Peers) -> None:
             result.append(epics.caget("e", as_string=True))
             result.append(len(epics.caget("big")))
             result.append(epics.caget("M1.RTYP"))
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while len(heard) < 5 and time.monotonic() < deadline:
                 time.sleep(0.01)
             print(json.dumps([result, len(heard)]))
@@ -452,16 +452,16 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
         from caproto.threading.client import Context
         context = Context()
         pv, big, other = context.get_pvs("many:9", "big", "many:8")
-        other.wait_for_connection(timeout=10)
-        pv.wait_for_connection(timeout=10)
-        big.wait_for_connection(timeout=10)
+        other.wait_for_connection(timeout=30)
+        pv.wait_for_connection(timeout=30)
+        big.wait_for_connection(timeout=30)
         heard = []
         subscription = pv.subscribe(data_type="time")
         def note(sub, response):
             heard.append(response.metadata.timestamp)
         subscription.add_callback(note)
         print("ready", flush=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         while len(heard) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)
         size = len(big.read().data)
@@ -536,14 +536,14 @@ def test_ophyd_async(peers: Peers) -> None:
                 ("text", str, "long " * 20), ("ws", Sequence[str], ["x", "y"]),
             ):
                 signal = epics_signal_rw(kind, f"ca://{name}", name=name)
-                await signal.connect(timeout=5)
+                await signal.connect(timeout=30)
                 await signal.set(value)
                 got = await signal.get_value()
                 result[name] = got.tolist() if hasattr(got, "tolist") else got
                 key = (await signal.describe())[name]
                 result[name + ".units"] = key.get("units")
             motor = Motor("ca://M2", name="motor")
-            await motor.connect(timeout=5)
+            await motor.connect(timeout=30)
             start = time.monotonic()
             await motor.set(2.0)
             result["took"] = time.monotonic() - start

@@ -129,5 +129,5 @@ async def test_command_serves_until_it_is_stopped() -> None:
             assert await (await client.connect("X:t")).get() == 21.5
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
         process.stdout.close()  # pyright: ignore

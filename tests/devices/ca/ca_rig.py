@@ -43,7 +43,7 @@ async def serving(
         yield server
 
 
-async def until(predicate: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(predicate: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for something to come true."""
     end = time.monotonic() + seconds
     while not predicate():

@@ -379,7 +379,7 @@ def test_other_event_loops(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(use(2.0))
         thread = threading.Thread(target=lambda: asyncio.run(use(3.0)))
         thread.start()
-        thread.join(10)
+        thread.join(30)
         asyncio.run(use(4.0))
         assert server.value("X:a") == 4.0
         assert len(set(clients)) == 3 and all(client.closed for client in clients)
@@ -655,7 +655,7 @@ async def test_observe_value(monkeypatch: pytest.MonkeyPatch) -> None:
         signal = ca_signal_r(int, "X:a")
         await signal.connect()
         seen: list[int] = []
-        async for value in observe_value(signal, done_timeout=5):
+        async for value in observe_value(signal, done_timeout=30):
             seen.append(value)
             if value == 3:
                 break

@@ -116,7 +116,7 @@ def same(one: Any, other: Any) -> bool:
 async def connected(prefix: str = "ca:") -> EpicsTestCaDevice:
     with use_native_ca():
         device = EpicsTestCaDevice(prefix, name="device")
-    await device.connect(timeout=5)
+    await device.connect(timeout=30)
     return device
 
 
@@ -171,7 +171,7 @@ def plain(value):
     return value.tolist() if isinstance(value, np.ndarray) else value
 async def main():
     device = EpicsTestCaDevice("ca:", name="device")
-    await device.connect(timeout=10)
+    await device.connect(timeout=30)
     found = {}
     for name, child in device.children():
         if hasattr(child, "describe"):

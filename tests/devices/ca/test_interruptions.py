@@ -84,7 +84,7 @@ def devices() -> tuple[Motor, Any]:
     return m1, det
 
 
-def until(predicate: Callable[[], Any], seconds: float = 20.0) -> None:
+def until(predicate: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for something to come true."""
     end = time.monotonic() + seconds
     while not predicate():
@@ -208,7 +208,7 @@ def iocs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     yield start
     for process in running:
         process.kill()
-        process.wait(10)
+        process.wait(30)
         assert process.stdout is not None
         process.stdout.close()
 

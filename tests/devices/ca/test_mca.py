@@ -76,7 +76,7 @@ class McaRecord:
 
 async def connected(**options: Any) -> Mca:
     mca = Mca("X:mca", nroi=4, name="mca", **options)
-    await mca.connect(timeout=5)
+    await mca.connect(timeout=30)
     return mca
 
 
@@ -144,7 +144,7 @@ async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             await mca.stage()
         assert record.starts == 0
         with pytest.raises(NotConnectedError, match="not an mca: Mca cannot use it"):
-            await Mca("X:ai").connect(timeout=5)
+            await Mca("X:ai").connect(timeout=30)
 
 
 async def test_an_acquisition_that_is_interrupted(

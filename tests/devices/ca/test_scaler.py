@@ -79,7 +79,7 @@ async def test_counting(monkeypatch: pytest.MonkeyPatch) -> None:
     record = ScalerRecord()
     async with serving(pvs_of(record), monkeypatch):
         scaler = Scaler("X:s", name="scaler")
-        await scaler.connect(timeout=5)
+        await scaler.connect(timeout=30)
         await scaler.stage()
         assert record.history == [("CONT", 0), ("CNT", 0)]
         await scaler.prepare(TriggerInfo(livetime=2.0))
@@ -112,7 +112,7 @@ async def test_counting(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_calculations(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(pvs_of(ScalerRecord()), monkeypatch):
         scaler = Scaler("X:s", calcs=True, name="scaler")
-        await scaler.connect(timeout=5)
+        await scaler.connect(timeout=30)
         reading = await scaler.read()
         assert reading["scaler-I0_calc"]["value"] == 1.0
         assert list(reading)[:2] == ["scaler-time", "scaler-time_calc"]
@@ -124,7 +124,7 @@ async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     record = ScalerRecord(("I0", "It", "I0", "", "", "", "", ""))
     async with serving(pvs_of(record), monkeypatch):
         scaler = Scaler("X:s", name="scaler")
-        await scaler.connect(timeout=5)
+        await scaler.connect(timeout=30)
         words = r"channels 1 and 3 of X:s are both called 'I0': rename one .NM1 or NM3"
         with pytest.raises(BadValue, match=words):
             await scaler.stage()
@@ -140,7 +140,7 @@ async def test_what_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(
             NotConnectedError, match="X:s_calc1 is a calc, not a scaler"
         ):
-            await Scaler("X:s_calc1").connect(timeout=5)
+            await Scaler("X:s_calc1").connect(timeout=30)
 
 
 async def test_a_count_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ async def test_a_count_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> N
     record.stuck = True
     async with serving(pvs_of(record), monkeypatch):
         scaler = Scaler("X:s", name="scaler")
-        await scaler.connect(timeout=5)
+        await scaler.connect(timeout=30)
         await scaler.stage()
         status = scaler.trigger()
         await until(lambda: ("CNT", 1) in record.history)
@@ -166,7 +166,7 @@ async def test_a_count_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("beamfly.devices.scaler.SPARE_SECONDS", 0.05)
     async with serving(pvs_of(record), monkeypatch):
         scaler = Scaler("X:s", name="scaler")
-        await scaler.connect(timeout=5)
+        await scaler.connect(timeout=30)
         await scaler.preset_time.set(0.0)
         with pytest.raises(TimeoutError):
             await scaler.trigger()

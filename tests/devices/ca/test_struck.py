@@ -181,7 +181,7 @@ def test_with_a_panda_while_a_motor_flies(
         RE(match_encoder(panda, 1, x))
         RE(fly_motor(panda, x, 0, 2, 21, 0.01, detectors=[mcs]))
         disconnecting = asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop)
-        disconnecting.result(10)
+        disconnecting.result(30)
     assert docs.stop["exit_status"] == "success"
     assert docs.stop["num_events"]["primary"] == docs.rows == 21
     assert docs.read("mcs-It") == [3000 + n for n in range(21)]
@@ -194,7 +194,7 @@ async def test_what_is_refused(
 ) -> None:
     async with serving(sis.pvs, monkeypatch):
         mcs = made(tmp_path)
-        await mcs.connect(timeout=10)
+        await mcs.connect(timeout=30)
         await mcs.stage()
         too_many = TriggerInfo(number_of_events=501)
         with pytest.raises(BadValue, match="mcs has room for 500 points, not for 501"):
@@ -228,7 +228,7 @@ async def test_an_input_that_is_something_else(
         with pytest.raises(
             NotConnectedError, match="X:SIS1:mca2 is an ao, not an mca or a waveform"
         ):
-            await mcs.connect(timeout=10)
+            await mcs.connect(timeout=30)
 
 
 def test_what_is_complete_can_be_read_while_it_counts(

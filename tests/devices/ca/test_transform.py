@@ -22,7 +22,7 @@ async def test_values_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     record = RecordGroup("transform", fields)
     async with serving({"X:t": record, "X:ai": PV(1.0)}, monkeypatch):
         device = Transform("X:t", rows="AB", name="optics")
-        await device.connect(timeout=5)
+        await device.connect(timeout=30)
         await device.values["A"].set(21.0)
         values = {name: one["value"] for name, one in (await device.read()).items()}
         assert values == {"optics-A": 21.0, "optics-B": 42.0}
@@ -31,12 +31,12 @@ async def test_values_follow(monkeypatch: pytest.MonkeyPatch) -> None:
         found = await device.read_fields()
         assert found["CMTB"] == "twice" and found["B"] == 42.0
         whole = Transform("X:t", name="t")
-        await whole.connect(timeout=5)
+        await whole.connect(timeout=30)
         assert len(await whole.read()) == 16
         with pytest.raises(
             NotConnectedError, match="not a transform: Transform cannot"
         ):
-            await Transform("X:ai").connect(timeout=5)
+            await Transform("X:ai").connect(timeout=30)
 
 
 def test_rows_that_there_are_not() -> None:

@@ -338,7 +338,7 @@ async def test_scans_share_and_leave_their_channels(config: Config):
 
 async def opened(channels: CaChannels, name: str, changes: list[str]) -> Any:
     channel = channels.open(name, lambda: changes.append(name))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (channel.connected and channel.reading):
             await asyncio.sleep(0.001)
     return channel
@@ -365,7 +365,7 @@ async def test_writing_without_a_connection_is_an_error():
         changes: list[str] = []
         async with Server({"S:n": PV(1.0)}, port=port):
             channel = await opened(CaChannels(ca), "S:n", changes)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while channel.connected:
                 await asyncio.sleep(0.001)
         with pytest.raises(BadValue, match="S:n is not connected"):
@@ -374,7 +374,7 @@ async def test_writing_without_a_connection_is_an_error():
         channel.read(answers.append)
         assert answers == []
         async with Server({"S:n": PV(2.0)}, port=port):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while not answers:
                     await asyncio.sleep(0.001)
         assert answers[0] is not None and answers[0].number == 2.0
@@ -389,7 +389,7 @@ async def test_labels_are_learnt_anew_with_each_connection():
             channel = await opened(channels, "S:mode", [])
             assert channel.reading.value == EnumValue(1, "Run")
         async with Server({"S:mode": PV(1, states=("Off", "On"))}, port=port):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while channel.reading.value != EnumValue(1, "On"):
                     await asyncio.sleep(0.001)
         channel.close()
@@ -402,11 +402,11 @@ async def test_a_clock_that_is_set_back_hides_no_value():
             channel = await opened(CaChannels(ca), "S:n", [])
             assert channel.reading.number == 5.0
             server["S:n"].post(6.0, time_ns=10**18)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while channel.reading.number != 6.0:
                     await asyncio.sleep(0.001)
             server["S:n"].post(7.0, time_ns=10**18 + 1)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while channel.reading.number != 7.0:
                     await asyncio.sleep(0.001)
             channel.close()

@@ -33,7 +33,7 @@ def test_it_ends_with_its_client_too():
     with serve_scans_in_thread(ANY_PORT, ca=False) as server:
         with ScanClient("127.0.0.1", server.port) as client:
             client.shutdown()
-        server._thread.join(20)
+        server._thread.join(30)
         with pytest.raises(ScanError, match="does not run any more"):
             server.call(lambda: None)
     server.close()
