@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import random
+import signal
 import socket
 import subprocess
 import sys
@@ -32,19 +34,23 @@ record(ao, "T:readonly") { field(ASG, "READONLY") field(PINI, "YES") }
 record(calc, "T:counter") { field(CALC, "VAL+1") field(SCAN, ".1 second") }
 record(seq, "T:slow") { field(DLY1, "0.3") field(LNK1, "T:slow:end PP") }
 record(ao, "T:slow:end") { }
+record(seq, "T:never") { field(DLY1, "1000") field(LNK1, "T:never:end PP") }
+record(ao, "T:never:end") { }
 """
 
 
 def free_port() -> int:
-    """A TCP and UDP port above 5000 that nobody uses at this moment."""
+    """A TCP and UDP port that nobody uses, nor gets before a server binds to it.
+
+    The kernel gives sockets without a port of their own one above these.
+    """
     while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
             with contextlib.suppress(OSError):
+                tcp.bind(("127.0.0.1", port))
                 udp.bind(("127.0.0.1", port))
-                if port > 5000:
-                    return int(port)
+                return port
 
 
 class CIoc:
@@ -96,8 +102,11 @@ class CIoc:
         raise AssertionError("the C IOC did not start")
 
     def signal(self, number: int) -> None:
+        """Send a signal; a process that is to stop has stopped when this returns."""
         assert self._process is not None
         self._process.send_signal(number)
+        if number == signal.SIGSTOP:
+            os.waitpid(self._process.pid, os.WUNTRACED)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -212,9 +212,8 @@ async def test_waiting_for_processing() -> None:
     await caput("T:slow.PROC", 1, wait=True)
     assert time.monotonic() - start > 0.25
     with pytest.raises(CANothing) as error:
-        await caput("T:slow.PROC", 1, wait=True, timeout=0.05)
-    assert (error.value.errorcode, error.value.name) == (80, "T:slow.PROC")
-    await asyncio.sleep(0.4)
+        await caput("T:never.PROC", 1, wait=True, timeout=0.05)
+    assert (error.value.errorcode, error.value.name) == (80, "T:never.PROC")
 
 
 async def test_what_is_not_there() -> None:
@@ -227,8 +226,12 @@ async def test_what_is_not_there() -> None:
     assert isinstance(result, CANothing) and not result and not result.ok
     with pytest.raises(CANothing, match="Multiple PVs"):
         await caget(["T:ao", "T:nothing"], timeout=0.2)
-    good, bad = await caget(["T:ao", "T:nothing"], timeout=0.2, throw=False)
-    assert good.ok and bad.errorcode == 80
+    for seconds in (0.2, 2, 20):
+        good, bad = await caget(["T:ao", "T:nothing"], timeout=seconds, throw=False)
+        assert bad.errorcode == 80
+        if good.ok:
+            break
+    assert good.ok
     with pytest.raises(CAError):
         await caget("T:nothing", timeout=(time.time() + 0.1,))
     with pytest.raises(CANothing):
@@ -274,6 +277,7 @@ async def test_monitor() -> None:
     subscription = camonitor("T:long", seen.append, all_updates=True)
     await until(lambda: len(seen) == 1)
     assert subscription.state == subscription.OPEN
+    # an IOC keeps about a hundred updates for a client that does not read
     for value in range(2, 50):
         await caput("T:long", value)
     await until(lambda: len(seen) == 49)
@@ -290,19 +294,27 @@ async def test_monitor() -> None:
 async def test_merged_updates_end_with_the_newest() -> None:
     await caput("T:long", 0, wait=True)
     seen: list[Any] = []
+    every: list[Any] = []
+    go_on = asyncio.Event()
+    go_on.set()
 
     async def slow(value: Any) -> None:
-        await asyncio.sleep(0.05)
+        await go_on.wait()
         seen.append(value)
 
     subscription = camonitor("T:long", slow)
-    await until(lambda: seen == [0])
-    for value in range(1, 100):
+    other = camonitor("T:long", every.append, all_updates=True)
+    await until(lambda: seen == every == [0])
+    go_on.clear()
+    for value in range(1, 50):
         await caput("T:long", value)
-    await until(lambda: bool(seen) and seen[-1] == 99)
-    assert subscription.dropped_callbacks == 100 - len(seen)
-    assert len(seen) < 10
+    await until(lambda: every == list(range(50)))
+    go_on.set()
+    await until(lambda: seen[-1] == 49)
+    # the newest, and one that it may have been busy with
+    assert len(seen) in (2, 3) and subscription.dropped_callbacks == 50 - len(seen)
     subscription.close()
+    other.close()
 
 
 async def test_asynchronous_callbacks_get_all_updates() -> None:
@@ -315,10 +327,10 @@ async def test_asynchronous_callbacks_get_all_updates() -> None:
 
     subscription = camonitor("T:long", slow, all_updates=True)
     await until(lambda: seen == [0])
-    for value in range(1, 100):
+    for value in range(1, 50):
         await caput("T:long", value)
-    await until(lambda: len(seen) == 100)
-    assert seen == list(range(100))
+    await until(lambda: len(seen) == 50)
+    assert seen == list(range(50))
     subscription.close()
 
 

@@ -261,7 +261,8 @@ async def test_ten_thousand_pvs() -> None:
                 channel.monitor(
                     lambda value, *rest, name=channel.name: seen.update({name: value})
                 )
-            await client.put_many(channels, [v + 1 for v in values], wait=True)
+            more = [value + 1 for value in values]
+            await client.put_many(channels, more, wait=True, timeout=60)
             await until(lambda: sum(seen.values()) == sum(range(10_001)))
 
 
