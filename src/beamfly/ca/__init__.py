@@ -13,6 +13,7 @@ from beamfly.lazy import lazily
 
 if TYPE_CHECKING:
     from beamfly.ca.access import AccessRules, Rule
+    from beamfly.ca.array_values import ca_array
     from beamfly.ca.asyncio import Channel, Client
     from beamfly.ca.catools import (
         CAInfo,
@@ -59,10 +60,11 @@ if TYPE_CHECKING:
     from beamfly.ca.records import RecordGroup
     from beamfly.ca.server_asyncio import Server
     from beamfly.ca.server_thread import serve_in_thread
-    from beamfly.ca.values import ca_array, ca_bytes, ca_float, ca_int, ca_str
+    from beamfly.ca.values import ca_bytes, ca_float, ca_int, ca_str
 
 _HOMES = {
     "beamfly.ca.access": ("AccessRules", "Rule"),
+    "beamfly.ca.array_values": ("ca_array",),
     "beamfly.ca.asyncio": ("Channel", "Client"),
     "beamfly.ca.catools": (
         *("CAInfo", "ChannelInfo", "caget", "cainfo", "camonitor", "caput"),
@@ -85,7 +87,7 @@ _HOMES = {
     "beamfly.ca.records": ("RecordGroup",),
     "beamfly.ca.server_asyncio": ("Server",),
     "beamfly.ca.server_thread": ("serve_in_thread",),
-    "beamfly.ca.values": ("ca_array", "ca_bytes", "ca_float", "ca_int", "ca_str"),
+    "beamfly.ca.values": ("ca_bytes", "ca_float", "ca_int", "ca_str"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [

@@ -28,6 +28,11 @@ _NUMPY = {
     **dict.fromkeys("SU", Dbr.STRING),
 }
 """numpy's letter for a type -> what it is on the wire."""
+_PYTHON = {
+    **{bool: Dbr.CHAR, int: Dbr.LONG, float: Dbr.DOUBLE},
+    **{str: Dbr.STRING, bytes: Dbr.STRING},
+}
+"""What numpy says of the types of Python, without importing it."""
 _CHARS = (names.DBR_CHAR_STR, names.DBR_CHAR_BYTES, names.DBR_CHAR_UNICODE)
 _SPECIAL = (names.DBR_STSACK_STRING, names.DBR_CLASS_NAME)
 _FORMATS = {
@@ -56,6 +61,8 @@ class ReadPlan:
 @cache
 def _numpy_type(datatype: Any) -> Dbr:
     """Wire type of a Python or numpy type."""
+    if datatype in _PYTHON:
+        return _PYTHON[datatype]
     import numpy
 
     try:

@@ -277,7 +277,7 @@ def __getattr__(name: str) -> Any:
 
         for home in ("dbr_names", "values", "datatypes"):
             module = import_module(f"beamfly.ca.{home}")
-            if name in vars(module):
-                return vars(module)[name]
+            if hasattr(module, name):
+                return getattr(module, name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -4,23 +4,39 @@
 They are what they are named after, with attributes: `name` and `ok` always, `datatype`
 and `element_count`, and by format `status severity timestamp raw_stamp`, or the units,
 limits, precision and enum strings of `beamfly.ca.types.AugmentedValue`. `+value` is the
-plain value.
+plain value. Arrays are in `beamfly.ca.array_values`, which brings numpy along: its
+import takes longer than a whole read of a PV.
 """
 
 # the names are those that users of EPICS in Python know
 # ruff: noqa: N801
 
-import datetime as _datetime
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.dbr import LIMITS, Dbr
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import NANO, readable
+from beamfly.lazy import lazily
+
+if TYPE_CHECKING:
+    import datetime as _datetime
+
+    from beamfly.ca.array_values import ca_array
+
+__all__ = [
+    "Augmented",
+    "augment",
+    "ca_array",
+    "ca_bytes",
+    "ca_float",
+    "ca_int",
+    "ca_str",
+    "control_fields",
+    "time_fields",
+]
 
 
-class _Augmented:
+class Augmented:
     """What all augmented values share."""
 
     name: str
@@ -41,40 +57,33 @@ class _Augmented:
     """0 none, 1 minor, 2 major, 3 invalid."""
 
     @property
-    def datetime(self) -> _datetime.datetime:
+    def datetime(self) -> "_datetime.datetime":
         """The time stamp in local time."""
+        import datetime as _datetime
+
         return _datetime.datetime.fromtimestamp(self.timestamp)
 
 
-class ca_int(int, _Augmented):
+class ca_int(int, Augmented):
     """An int with attributes."""
 
 
-class ca_float(float, _Augmented):
+class ca_float(float, Augmented):
     """A float with attributes."""
 
 
-class ca_str(str, _Augmented):
+class ca_str(str, Augmented):
     """A str with attributes."""
 
     def __pos__(self) -> str:
         return str(self)
 
 
-class ca_bytes(bytes, _Augmented):
+class ca_bytes(bytes, Augmented):
     """Bytes with attributes."""
 
     def __pos__(self) -> bytes:
         return bytes(self)
-
-
-class ca_array(np.ndarray[Any, np.dtype[Any]], _Augmented):
-    """An array of shape (count,) with attributes."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __pos__(self) -> "np.ndarray[Any, np.dtype[Any]]":
-        return np.array(self)
 
 
 def augment(value: Any, fields: dict[str, Any]) -> Any:
@@ -94,10 +103,9 @@ def augment(value: Any, fields: dict[str, Any]) -> Any:
     elif isinstance(value, bytes):
         result = ca_bytes(value)
     else:
-        array: np.ndarray[Any, np.dtype[Any]] = np.asarray(
-            value, dtype=None if len(value) else getattr(value, "dtype", "U1")
-        )
-        result = array.view(ca_array)
+        from beamfly.ca.array_values import augmented_array
+
+        result = augmented_array(value)
     result.__dict__ = fields
     return result
 
@@ -127,3 +135,6 @@ def control_fields(value: Value) -> dict[str, Any]:
         if value.base in (Dbr.FLOAT, Dbr.DOUBLE):
             fields["precision"] = value.precision
     return fields
+
+
+__getattr__, __dir__ = lazily(__name__, {"ca_array": "beamfly.ca.array_values"})
