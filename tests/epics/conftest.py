@@ -11,6 +11,7 @@ import pytest
 from beamfly.ca import pv as served_pv
 from beamfly.ca.puts import Put
 from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
+from beamfly.epics import channel_io
 from beamfly.epics.context import close_context
 from ca.c_ioc import CIoc, free_port, running
 
@@ -41,6 +42,9 @@ def records() -> dict[str, Any]:
     async def slow(put: Put) -> None:
         await asyncio.sleep(0.3)
 
+    async def never(put: Put) -> None:
+        await asyncio.Event().wait()
+
     alarms = {"hihi": 8.0, "high": 7.0, "low": -7.0, "lolo": -8.0}
     limits = {"hopr": 10.0, "lopr": -10.0, "drvh": 9.0, "drvl": -9.0}
     return {
@@ -56,8 +60,15 @@ def records() -> dict[str, Any]:
         "T:char": served_pv.PV("", type="char", length=200),
         "T:strings": served_pv.PV([""], length=5),
         "T:slow": served_pv.PV(0, on_put=slow),
+        "T:never": served_pv.PV(0, on_put=never),
         "T:readonly": served_pv.PV(0.0, writable=False),
     }
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may stop a server for longer than a script waits by default."""
+    monkeypatch.setattr(channel_io, "seconds_for", lambda count: 30.0)
 
 
 @pytest.fixture(autouse=True)

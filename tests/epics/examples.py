@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-SECONDS = 20.0
+SECONDS = 30.0
 NOT_SHOWN = ("timestamp", "posixseconds", "nanoseconds", "chid", "host", "cb_info")
 EXAMPLES: dict[str, Callable[[Any], None]] = {}
 

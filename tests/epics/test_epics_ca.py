@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("served")
 def test_a_channel() -> None:
     told: list[Any] = []
     chid = ca.create_channel("T:ao", callback=lambda **kw: told.append(kw))
-    assert ca.connect_channel(chid, timeout=5)
+    assert ca.connect_channel(chid, timeout=30)
     until(lambda: told)
     assert told == [{"pvname": "T:ao", "chid": chid, "conn": True}]
     assert chid.value == chid == ca.create_channel("T:ao", connect=True)

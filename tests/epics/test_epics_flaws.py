@@ -51,7 +51,7 @@ def test_a_slow_callback_holds_nobody_else_up(served: str, busy: Busy) -> None:
     assert epics.caget_many(["T:long", "T:string"])[0] == 31
     assert epics.Device("T:", ["enum"]).get("enum") is not None
     until(lambda: other.get() == 31)
-    assert time.monotonic() - start < 15 and not told
+    assert time.monotonic() - start < 25 and not told
     busy.leave.set()
     until(lambda: told == [True])
 

@@ -107,12 +107,12 @@ def prompt(beamline: ThreadedServer, tmp_path: Path) -> Iterator[Prompt]:
 def test_at_the_prompt(beamline: ThreadedServer, prompt: Prompt) -> None:
     prompt("import beamfly.epics as epics")
     prompt("pv = epics.PV('T:ao', callback=lambda value, **kw: told.append(value))")
-    prompt("told = []; ok = pv.wait_for_connection(20)")
+    prompt("told = []; ok = pv.wait_for_connection(30)")
     answer = prompt("pv")
     assert "<PV 'T:ao', count=1, type=time_double, access=read/write>" in answer
     assert "'mm'" in prompt("pv.units")
 
-    prompt("m = epics.Motor('T:m1')")
+    prompt("m = epics.Motor('T:m1', timeout=30)")
     assert "<epics.Motor: T:m1: 'sample, horizontal'>" in prompt("m")
     prompt("import time; start = time.monotonic()")
     prompt(COMPLETE)
@@ -122,12 +122,13 @@ def test_at_the_prompt(beamline: ThreadedServer, prompt: Prompt) -> None:
     answer = prompt("complete('d.')")
     assert all(name in answer for name in ("ao", "long", "place", "save_state"))
     assert "<Device 'T:', 2 attributes>" in prompt("d"), "nothing was looked for"
-    assert "True" in prompt("time.monotonic() - start < 15")
+    assert "True" in prompt("time.monotonic() - start < 40")
 
     # Ctrl-C in a put that never ends, a move, a search
     slow = "print('put', 'ting', sep=''); epics.caput('T:never', 1, wait=True)"
     assert "KeyboardInterrupt" in prompt.interrupted(slow, "putting")
-    assert "(1, 2.5)" in prompt("(pv.put(2.5, wait=True), pv.get(use_monitor=False))")
+    answer = prompt("(pv.put(2.5, wait=True), pv.get(use_monitor=False, timeout=20))")
+    assert "(1, 2.5)" in answer
     moves = "print('mov', 'ing', sep=''); m.move(5, wait=True)"
     assert "KeyboardInterrupt" in prompt.interrupted(moves, "moving")
     prompt("m.stop()")
@@ -142,7 +143,7 @@ def test_at_the_prompt(beamline: ThreadedServer, prompt: Prompt) -> None:
     beamline.post("T:ao", 3.5)
     prompt("start = time.monotonic()")
     prompt(
-        "while told[-1] != 3.5 and time.monotonic() < start + 20: time.sleep(0.01)\n"
+        "while told[-1] != 3.5 and time.monotonic() < start + 25: time.sleep(0.01)\n"
     )
     assert "3.5" in prompt("told[-1]"), "callbacks go on"
 

@@ -24,12 +24,15 @@ def test_a_group(served: str) -> None:
         for name in ("long", "slow", "string")
     )
     group = ca.sg_create()
-    assert group.value == int(group) and ca.sg_create() != group
-    assert ca.sg_put(group, long, 21) == ca.sg_put(group, slow, 1) == dbr.ECA_NORMAL
+    endless = ca.sg_create()
+    assert group.value == int(group) and endless != group
+    never = ca.create_channel("T:never", connect=True)
+    assert ca.sg_put(endless, never, 1) == dbr.ECA_NORMAL
     with pytest.raises(CASeverityException, match="returned 'IO operations are in"):
-        ca.sg_test(group)
-    assert ca.sg_block(group, 0.01) == dbr.ECA_TIMEOUT
-    assert ca.sg_block(group, 20) == dbr.ECA_NORMAL
+        ca.sg_test(endless)
+    assert ca.sg_block(endless, 0.01) == dbr.ECA_TIMEOUT
+    assert ca.sg_put(group, long, 21) == ca.sg_put(group, slow, 1) == dbr.ECA_NORMAL
+    assert ca.sg_block(group, 30) == dbr.ECA_NORMAL
     assert ca.sg_test(group) == dbr.ECA_IODONE
     assert ca.sg_get(group, long) == "21"
     assert ca.sg_get(group, long, as_string=False) == 21
@@ -82,7 +85,7 @@ def test_decorators(served: str) -> None:
 
     assert started() is ca.withInitialContext(started)()
     chid = ca.create_channel("T:ao")
-    assert known(chid) == chid and connected(chid, timeout=20) and sought(chid)
+    assert known(chid) == chid and connected(chid, timeout=30) and sought(chid)
     with pytest.raises(ChannelAccessException, match="'x' is no number of a channel"):
         known("x")
     with pytest.raises(ChannelAccessException, match="there is no channel 999"):

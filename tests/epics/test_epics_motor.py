@@ -9,6 +9,7 @@ import beamfly.epics as epics
 from beamfly.ca import pv as served_pv
 from beamfly.ca.puts import Put
 from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
+from beamfly.epics import motor as motors
 from beamfly.epics.context import close_context
 from beamfly.epics.exceptions import MotorException, MotorLimitException
 from beamfly.epics.motor import MoveResult
@@ -53,12 +54,17 @@ def test_fields_under_both_names(motor: epics.Motor) -> None:
     assert motor.get_pv("drive").pvname == "T:m1.VAL"
 
 
-def test_moves(motor: epics.Motor) -> None:
+def test_moves(
+    motor: epics.Motor, motor_server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(motors, "CONFIRM_SECONDS", 30.0)
     assert motor.move(2.5, wait=True) == MoveResult.DONE == 0
     assert motor.get_position(readback=True) == 2.5
     assert motor.move(1.0, relative=True, wait=True) == 0
     until(lambda: motor.get_position() == 3.5 and motor.get_position(dial=True) == 3.5)
+    motor_server.motor.stuck = True  # type: ignore[attr-defined]
     assert motor.move(0, confirm_move=True) == MoveResult.MOVING == 1
+    motor_server.motor.stuck = False  # type: ignore[attr-defined]
     until(lambda: motor.done_moving == 1)
     assert motor.tweak(wait=True) == 0
     until(lambda: motor.drive == 0.5)

@@ -11,7 +11,7 @@ import pytest
 from ca.c_ioc import CIoc
 
 SCRIPT = Path(__file__).parent / "peer_script.py"
-TRIES = 3
+TRIES = 6
 
 
 def output(ioc: CIoc, which: str) -> tuple[int, list[str], str]:
@@ -23,14 +23,14 @@ def output(ioc: CIoc, which: str) -> tuple[int, list[str], str]:
         cwd=ioc.folder,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     return result.returncode, result.stdout.splitlines(), result.stderr
 
 
 @pytest.mark.peer
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_a_script_prints_what_it_prints_with_pyepics(c_ioc: CIoc) -> None:
     status, ours, errors = output(c_ioc, "beamfly")
     assert status == 0, errors

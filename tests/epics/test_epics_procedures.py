@@ -77,6 +77,8 @@ def test_camonitor() -> None:
 
 def test_many() -> None:
     names = ["T:ao", "T:nothing", "T:enum", "T:longs", "T:ao"]
+    for name in ("T:ao", "T:enum", "T:longs"):
+        assert epics.get_pv(name).wait_for_connection(30)
     done = epics.caput_many(
         names[:4], [1.5, 0, 1, [1, 2]], wait="all", connection_timeout=0.3
     )
