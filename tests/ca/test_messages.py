@@ -1,6 +1,7 @@
 """Headers, messages and datagrams: golden bytes, round trips, garbage."""
 
 import dataclasses
+import pickle
 from typing import Any
 
 import pytest
@@ -235,3 +236,38 @@ def test_names_are_packed_as_in_general(name: str) -> None:
     cid = 0xFFFFFFF0
     assert search_message(name, cid) == Search(name, cid).encode()
     assert create_message(name, cid) == CreateChannel(name, cid).encode()
+
+
+@given(any_message())
+@settings(deadline=None)
+def test_messages_are_frozen_dataclasses(drawn: tuple[Sender, Any]) -> None:
+    message = drawn[1]
+    kind = type(message)
+    rows = [
+        (field.name, field.type, dataclasses.field(default=field.default))
+        for field in dataclasses.fields(kind)
+    ]
+    twin = dataclasses.make_dataclass(kind.__name__, rows, frozen=True, slots=True)
+    given = {
+        field.name: getattr(message, field.name) for field in dataclasses.fields(twin)
+    }
+    other = twin(**given)
+    assert repr(message) == repr(other) and hash(message) == hash(other)
+    assert message == kind(*given.values()) == dataclasses.replace(message)
+    assert message == pickle.loads(pickle.dumps(message))
+    assert message != other and not hasattr(message, "__dict__")
+    for name in given:
+        with pytest.raises(dataclasses.FrozenInstanceError, match=name):
+            setattr(message, name, 1)
+        with pytest.raises(dataclasses.FrozenInstanceError, match=name):
+            delattr(message, name)
+
+
+def test_messages_are_made_of_all_that_they_need() -> None:
+    assert Version() == Version(0, 13, 0) == Version(sequence=0, priority=0)
+    for values, named in (
+        *(((), {}), ((1,), {}), ((1, 2, 3), {}), ((1, 2), {"sid": 1})),
+        *(((1, 2), {"other": 1}), ((), {"sid": 1})),
+    ):
+        with pytest.raises(TypeError, match=r"ClearChannel\(sid, cid\) cannot be made"):
+            ClearChannel(*values, **named)

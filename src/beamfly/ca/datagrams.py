@@ -5,15 +5,14 @@ datagrams of a bounded size.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from beamfly.ca.message import MINOR_VERSION, Body, Command, Message
+from beamfly.ca.message import MINOR_VERSION, Body, Command, Message, wire_message
 
 DATAGRAM_BYTES = 1024
 """Most bytes of a datagram that is sent; what arrives may have up to 64 KiB."""
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Version(Message):
     """First on every circuit and in every datagram, in both directions."""
 
@@ -27,7 +26,7 @@ class Version(Message):
     """Of a search datagram; a reply repeats it."""
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Search(Message):
     """Who has this PV? In datagrams and to name servers."""
 
@@ -41,7 +40,7 @@ class Search(Message):
     minor: int = MINOR_VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class SearchReply(Message):
     """I have it."""
 
@@ -56,7 +55,7 @@ class SearchReply(Message):
     """Minor version of the server; None when not said, as on TCP."""
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class NotFound(Message):
     """I have not got it; only on TCP, or when asked with reply=10."""
 
@@ -67,7 +66,7 @@ class NotFound(Message):
     minor: int = MINOR_VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Beacon(Message):
     """A server is alive."""
 
@@ -81,7 +80,7 @@ class Beacon(Message):
     minor: int = MINOR_VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class RepeaterRegister(Message):
     """Send me the beacons that you hear."""
 
@@ -91,7 +90,7 @@ class RepeaterRegister(Message):
     """IPv4 of the client."""
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class RepeaterConfirm(Message):
     """You will get the beacons that I hear."""
 

@@ -13,7 +13,6 @@ bits of Access, `mask` bits of EventMask.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from beamfly.ca.datagrams import (
@@ -34,11 +33,12 @@ from beamfly.ca.message import (
     EventMask,
     Message,
     Sender,
+    wire_message,
 )
 from beamfly.errors import RemoteProtocolError
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ClientName(Message):
     """The user that the client runs as."""
 
@@ -47,7 +47,7 @@ class ClientName(Message):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class HostName(Message):
     """The machine that the client runs on."""
 
@@ -56,7 +56,7 @@ class HostName(Message):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class CreateChannel(Message):
     """Open a channel to a PV."""
 
@@ -68,7 +68,7 @@ class CreateChannel(Message):
     minor: int = MINOR_VERSION
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ChannelCreated(Message):
     """The channel is open."""
 
@@ -82,7 +82,7 @@ class ChannelCreated(Message):
     """Most elements it can have."""
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class CreateFailed(Message):
     """The channel cannot be opened."""
 
@@ -91,7 +91,7 @@ class CreateFailed(Message):
     cid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class AccessRights(Message):
     """What the client may do; before ChannelCreated, and again when it changes."""
 
@@ -101,7 +101,7 @@ class AccessRights(Message):
     rights: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ServerDisconnect(Message):
     """The PV is gone; other channels of the circuit stay."""
 
@@ -110,7 +110,7 @@ class ServerDisconnect(Message):
     cid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ClearChannel(Message):
     """Close the channel; the server repeats it when done."""
 
@@ -120,7 +120,7 @@ class ClearChannel(Message):
     cid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventAdd(Message):
     """Subscribe."""
 
@@ -136,7 +136,7 @@ class EventAdd(Message):
     mask: int = EventMask.VALUE | EventMask.ALARM
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventUpdate(Message):
     """A subscription's value; its payload is never empty."""
 
@@ -150,7 +150,7 @@ class EventUpdate(Message):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventCancel(Message):
     """Unsubscribe."""
 
@@ -162,7 +162,7 @@ class EventCancel(Message):
     subscription: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventCancelled(Message):
     """The subscription is gone: an update of size 0 (command 1)."""
 
@@ -174,7 +174,7 @@ class EventCancelled(Message):
     subscription: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Read(Message):
     """Read, as clients did before 3.14."""
 
@@ -186,7 +186,7 @@ class Read(Message):
     ioid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ReadReply(Message):
     """The value for Read; a failure comes as ErrorReply instead."""
 
@@ -200,7 +200,7 @@ class ReadReply(Message):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ReadNotify(Message):
     """Read."""
 
@@ -212,7 +212,7 @@ class ReadNotify(Message):
     ioid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ReadNotifyReply(Message):
     """The value for ReadNotify."""
 
@@ -226,7 +226,7 @@ class ReadNotifyReply(Message):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Write(Message):
     """Write without an answer; a failure comes as ErrorReply."""
 
@@ -240,7 +240,7 @@ class Write(Message):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class WriteNotify(Message):
     """Write, and say when processing is over."""
 
@@ -254,7 +254,7 @@ class WriteNotify(Message):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class WriteNotifyReply(Message):
     """Processing that a WriteNotify caused is over."""
 
@@ -266,35 +266,35 @@ class WriteNotifyReply(Message):
     ioid: int
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventsOff(Message):
     """Hold back updates on this circuit, keeping the last of each subscription."""
 
     COMMAND = Command.EVENTS_OFF
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class EventsOn(Message):
     """Send updates again."""
 
     COMMAND = Command.EVENTS_ON
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ReadSync(Message):
     """The echo of clients before 3.13; nobody answers it any more."""
 
     COMMAND = Command.READ_SYNC
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class Echo(Message):
     """Are you there? Answered with the same bytes."""
 
     COMMAND = Command.ECHO
 
 
-@dataclass(frozen=True, slots=True)
+@wire_message
 class ErrorReply(Message):
     """A request went wrong that has no other answer, or none could be found."""
 
@@ -346,4 +346,5 @@ def decode(sender: Sender, header: Header, payload: bytes) -> Message:
     except struct.error as error:
         msg = f"the {kind.__name__} that a {sender.value} sent is too short: {error}"
         raise RemoteProtocolError(msg) from None
-    return cast(Callable[..., Message], kind)(**fields)
+    values = map(fields.__getitem__, kind.__match_args__)
+    return cast(Callable[..., Message], kind)(*values)
