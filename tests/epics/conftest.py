@@ -8,12 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from beamfly import epics
 from beamfly.ca import pv as served_pv
 from beamfly.ca.puts import Put
 from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
 from beamfly.epics import channel_io
 from beamfly.epics.context import close_context
 from ca.c_ioc import CIoc, free_port, running
+
+SYNC = "T:sync"
+
+
+class Served(ThreadedServer):
+    """Our server, and what it has once all is there that was put before."""
+
+    def value(self, name: str) -> Any:
+        # the answer to a read comes after what was put over the same circuit is done
+        assert epics.caget(SYNC, use_monitor=False, timeout=30) == 0
+        return super().value(name)
+
 
 Serve = Callable[[dict[str, Any]], ThreadedServer]
 
@@ -94,7 +107,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     servers: list[ThreadedServer] = []
 
     def start(pvs: dict[str, Any]) -> ThreadedServer:
-        servers.append(serve_in_thread(pvs, port=0))
+        servers.append(Served({**pvs, SYNC: 0}, port=0))
         for name, value in environment(servers[-1].port, free_port()).items():
             monkeypatch.setenv(name, value)
         return servers[-1]

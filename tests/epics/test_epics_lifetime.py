@@ -48,15 +48,16 @@ def test_callbacks_that_lag(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(dispatch, "MOST_UPDATES", 5)
-    go = threading.Event()
+    busy, go = threading.Event(), threading.Event()
     told: list[float] = []
 
     def slow(value: float, **kw: Any) -> None:
+        busy.set()
         go.wait(30)
         told.append(value)
 
     pv = epics.PV("T:ao", callback=slow)
-    pv.wait_for_connection()
+    assert busy.wait(30)
     for step in range(50):
         server.post("T:ao", step / 10)
         until(lambda at=step: pv.get() == at / 10)
