@@ -509,6 +509,59 @@ def test_joining_small_frames_changes_nothing(
     )
 
 
+PIECES = st.one_of(
+    st.tuples(st.integers(0, 30), st.just(0)),
+    st.tuples(st.integers(300, 400), st.just(0)),
+    st.tuples(st.integers(0, 400), st.integers(0, STREAM.dtype.itemsize - 1)),
+)
+"""Whole samples in a frame and bytes of the next one; small frames are joined."""
+
+
+@given(
+    pieces=st.lists(PIECES, min_size=1, max_size=20),
+    chunks=st.lists(st.integers(1, 20_000), min_size=1, max_size=5),
+)
+@settings(deadline=None)
+def test_frames_taken_at_once_are_those_taken_one_by_one(
+    pieces: list[tuple[int, int]], chunks: list[int]
+) -> None:
+    size = STREAM.dtype.itemsize
+    payload = counting(1 + sum(count + 1 for count, _ in pieces)).tobytes()
+    parts, at = [], 0
+    for length in [count * size + rest for count, rest in pieces]:
+        parts.append(payload[at : at + length])
+        at += length
+    # the last frame ends what has begun
+    stop = -(-at // size) * size
+    parts.append(payload[at:stop])
+    stream = b"OK\n" + STREAM.header() + b"".join(map(frame, parts))
+    stream += b"END %d Ok\n" % (stop // size)
+    at_once, _ = play(stream, DataOptions(), chunks, slab=1 << 15)
+    connection = DataConnection()
+    connection.connect()
+    one_by_one = list(connection.receive_bytes(stream))
+    assert others(at_once) == others(one_by_one)
+    taken = b"".join(x.data.tobytes() for x in at_once if isinstance(x, FrameData))
+    assert taken == payload[:stop]
+    assert taken == b"".join(
+        x.data.tobytes() for x in one_by_one if isinstance(x, FrameData)
+    )
+
+
+def test_frames_are_left_where_they_were_received() -> None:
+    connection = DataConnection()
+    connection.connect()
+    stream = b"OK\n" + STREAM.acquisition(counting(5000), per_frame=1000)
+    # the last frame is not all there yet
+    stream = stream[: -len(b"END 5000 Ok\n") - 7]
+    buffer = connection.get_buffer()
+    buffer[: len(stream)] = stream
+    kept = list(connection.received(len(stream)))
+    lengths = [len(item.data) for item in kept if isinstance(item, FrameData)]
+    assert lengths == [1000] * 4 + [999]
+    assert buffer[: len(stream)] == stream
+
+
 def test_small_frames_come_as_one() -> None:
     connection = DataConnection()
     connection.connect()

@@ -194,22 +194,38 @@ class DataConnection:
         if isinstance(self._body, Framed):
             self._body.join_below = self._join
         try:
-            while (item := self._take()) is not None:
+            while True:
+                if flush is Flush.NOW and not self._held:
+                    yield from self._frames()
+                if (item := self._take()) is None:
+                    return
                 if isinstance(item, np.ndarray):
                     yield from self._samples(item, flush)
                     del item  # a slab that is referenced cannot be filled again
-                elif isinstance(item, Mark):
-                    yield from self.flush()
-                    self._next(self._take_header)
                 else:
-                    if isinstance(item, EndData):
-                        yield from self.flush()
-                        self._end()
-                    yield item
+                    yield from self._after(item)
         except BeamflyError as exc:
             self._broken = exc
             yield from self.flush()
             raise
+
+    def _after(self, item: Data | Mark) -> Iterator[Data]:
+        """What was held, and what comes after it."""
+        if isinstance(item, Mark):
+            yield from self.flush()
+            self._next(self._take_header)
+            return
+        if isinstance(item, EndData):
+            yield from self.flush()
+            self._end()
+        yield item
+
+    def _frames(self) -> Iterator[FrameData]:
+        """What is there of whole frames, in a few steps each."""
+        if isinstance(self._body, Framed):
+            for samples in self._body.frames(self._intake):
+                self.samples += len(samples)
+                yield FrameData(samples)
 
     def _samples(self, samples: npt.NDArray[Any], flush: Flush) -> Iterator[FrameData]:
         self.samples += len(samples)

@@ -7,6 +7,7 @@ if it needs more bytes. `whole` says whether all samples sent so far were taken.
 
 import binascii
 import re
+import struct
 from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ MAX_END = 128
 _END = re.compile(rb"END (\d{1,20}) ([\x20-\x7e]+)")
 _END_WORD = int.from_bytes(b"END ", "little")
 _HEADER_STARTS = (b"<hea", *(line[:4] for line in HEADER_LINES))
+_HEAD = struct.Struct("<4sI")
+"""`BIN `, and the bytes of a frame with these 8."""
 _DATA_LINES = re.compile(rb"(?: [^\n]*\n)+")
 
 
@@ -94,6 +97,25 @@ class Framed:
         """Whether a frame has just ended, with a whole sample."""
         return not self._left
 
+    def frames(self, intake: Intake) -> list[npt.NDArray[Any]]:
+        """Take frames that are there in full, one array each: what `take` would do.
+
+        Stops at all that is not a frame of whole samples that stands by itself.
+        """
+        arrays: list[npt.NDArray[Any]] = []
+        dtype, size, smallest = self._dtype, self._dtype.itemsize, self.join_below
+        view, at, end = intake.view, intake.start, intake.end
+        while not self._left and end - at > 8:
+            tag, length = _HEAD.unpack_from(view, at)
+            count, rest = divmod(length - 8, size)
+            last = at + length
+            if tag != b"BIN " or rest or count < 1 or length < smallest or last > end:
+                break
+            arrays.append(intake.samples(dtype, count, at + 8))
+            at = last
+        intake.start = at
+        return arrays
+
     def take(self, intake: Intake) -> Item | None:
         """The next item, or None if more bytes are needed."""
         samples = self._samples(intake)
@@ -121,6 +143,9 @@ class Framed:
             if not length or (end - begin >= size and length >= self.join_below):
                 break
             left, at = length - 8, at + 8
+            if begin == end:
+                # nothing before it that it must be moved next to
+                begin = end = at
         count, tail = divmod(end - begin, size)
         # the start of a sample goes in front of its rest
         if at != end:
@@ -130,10 +155,11 @@ class Framed:
 
     def _next_frame(self, intake: Intake, at: int) -> int:
         """Length that the frame there states, 0 if there is none, or not yet."""
-        head = bytes(intake.view[at : min(at + 8, intake.end)])
-        if len(head) < 8 or head[:4] != b"BIN ":
+        if intake.end - at < 8:
             return 0
-        length = int.from_bytes(head[4:], "little")
+        tag, length = _HEAD.unpack_from(intake.view, at)
+        if tag != b"BIN ":
+            return 0
         if not 8 <= length <= MAX_FRAME_BYTES:
             raise RemoteProtocolError(f"a data frame says it has {length} bytes")
         return length
