@@ -5,7 +5,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Interface
@@ -182,31 +181,50 @@ def test_cainfo(values: CIoc) -> None:
 
 @pytest.mark.peer
 @pytest.mark.usefixtures("values")
-def test_camonitor() -> None:
-    timer = threading.Timer(0.3, lambda: write("T:ao", 1.25))
-    timer.start()
-    output = run(camonitor, "--duration", "0.8", "T:ao", "T:enum").output
-    timer.join()
-    rows = [row.split() for row in output.splitlines()]
+def test_camonitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        """Write once all is shown, and stop once that is."""
+        shown.append(text)
+        both = {row.split()[0] for row in shown} == {"T:ao", "T:enum"}
+        if shown[-1].split()[3] == "1.25":
+            raise KeyboardInterrupt
+        if both:
+            write("T:ao", 1.25, timeout=30)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("click.echo", show)
+        run(camonitor, "--duration", "30", "T:ao", "T:enum")
+    rows = [row.split() for row in shown]
     ao = [row for row in rows if row[0] == "T:ao"]
     assert [row[3] for row in ao] == ["7.25", "1.25"]
     assert ao[0][4:] == ["HIGH", "MINOR"] and len(ao[1]) == 4
     assert any(row[0] == "T:enum" and row[3] == "one" for row in rows)
+
+    def once(text: str) -> None:
+        shown.append(text)
+        raise KeyboardInterrupt
+
     for kind in ("n", "r", "i", "I", "cs"):
-        start = time.monotonic()
-        assert "T:ao" in run(camonitor, "-t", kind, "--duration", "0.1", "T:ao").output
-        assert time.monotonic() - start < 5
+        with monkeypatch.context() as patch:
+            patch.setattr("click.echo", once)
+            run(camonitor, "-t", kind, "--duration", "30", "T:ao")
+        assert "T:ao" in shown[-1]
+    result = run(camonitor, "--duration", "0.1", "T:ao")
+    assert result.exit_code == 0
 
 
 @pytest.mark.peer
 def test_doctor(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
-    write("T:ao", 1.25, notify=True)
-    result = run(ca, "doctor", "T:ao")
+    monkeypatch.setattr(ca_doctor, "TCP_SECONDS", 20.0)
+    write("T:ao", 1.25, notify=True, timeout=30)
+    result = run(ca, "doctor", "-w", "30", "T:ao")
     assert result.exit_code == 0, result.output
     assert f"127.0.0.1:{values.port} has T:ao" in result.output
     assert "value 1.25" in result.output and "may be written" in result.output
-    write("T:ao", 9, notify=True)
-    assert "in alarm: HIHI MAJOR" in run(ca, "doctor", "T:ao").output
+    write("T:ao", 9, notify=True, timeout=30)
+    assert "in alarm: HIHI MAJOR" in run(ca, "doctor", "-w", "30", "T:ao").output
     result = run(ca, "doctor", "-w", "0.3", "T:nothing")
     assert result.exit_code == 1
     assert "nobody has T:nothing" in result.output
@@ -245,6 +263,7 @@ def listening(greeting: bytes | None) -> Iterator[int]:
 def test_doctor_says_that_a_port_is_taken(
     greeting: bytes | None, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ca_doctor, "TCP_SECONDS", 0.2 if greeting is None else 20.0)
     with listening(greeting) as port:
         monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{port}")
         result = run(ca, "doctor", "-w", "0.2", "T:ao")
@@ -264,7 +283,10 @@ def test_doctor_tells_of_a_port_that_the_server_had_to_give_up(
     ):
         monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{port}")
         assert second.port != port
-        results = [run(ca, "doctor", name) for name in ("one", "two")]
+        # what nobody answers is given up early, and what is served has time
+        results = [run(ca, "doctor", "-w", "1", name) for name in ("one", "two")]
+        if not any(result.exit_code == 0 for result in results):
+            results = [run(ca, "doctor", "-w", "20", name) for name in ("one", "two")]
     outputs = [result.output for result in results if result.exit_code == 0]
     # both listen to the same UDP port, of which the kernel serves one of them
     assert outputs
@@ -273,13 +295,27 @@ def test_doctor_tells_of_a_port_that_the_server_had_to_give_up(
         assert elsewhere == (f"127.0.0.1:{second.port} has two" in output)
 
 
+@pytest.mark.peer
+def test_doctor_asks_again(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, lost = ca_doctor._ask, list[int]()
+
+    def lose_the_first(*arguments: Any) -> None:
+        if lost:
+            ask(*arguments)
+        lost.append(1)
+
+    monkeypatch.setattr(ca_doctor, "_ask", lose_the_first)
+    result = run(ca, "doctor", "-w", "30", "T:enum")
+    assert result.exit_code == 0 and "has T:enum" in result.output
+
+
 def test_doctor_says_who_is_denied_what(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
     rules = AccessRules(Rule(rights=Access.READ), Rule("secret", rights=Access.NONE))
     pvs = {"one": 1.5, "secret": 2.5}
     with serve_in_thread(pvs, config=config, port=0, access=rules) as server:
         monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{server.port}")
-        readable, secret = (run(ca, "doctor", name) for name in pvs)
+        readable, secret = (run(ca, "doctor", "-w", "30", name) for name in pvs)
     who = f"the server does not let user {getpass.getuser()} on host"
     assert readable.exit_code == 0 and "may be read" in readable.output
     assert f"is read-only: {who}" in readable.output

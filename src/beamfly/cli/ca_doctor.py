@@ -25,6 +25,10 @@ from beamfly.errors import RemoteProtocolError
 
 SKEW_SECONDS = 5.0
 """A time stamp this far in the future means that two clocks disagree."""
+AGAIN_SECONDS = 0.5
+"""A search that nobody has answered is sent again after so long."""
+TCP_SECONDS = 0.5
+"""For a connection to a port, and for what who listens there says."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,22 @@ def _search(
 ) -> list[Server]:
     """Ask every address for the PV, one number for each, and list who answers."""
     found: dict[tuple[str, int], Server] = {}
-    start = time.monotonic()
+    unreachable: set[Address] = set()
+    start = again = time.monotonic()
     with sockets.search_socket(config) as sock:
-        for number, address in enumerate(addresses):
-            first = Version(priority=1, sequence=number).encode()
-            try:
-                sock.sendto(first + Search(pv, number).encode(), address)
-            except OSError as error:
-                _say(False, f"no search can be sent to {address[0]}: {error}")
         end = start + wait
-        while (left := end - time.monotonic()) > 0:
+        while (now := time.monotonic()) < end:
+            if not found and now >= again:
+                # a datagram may be lost, an IOC may be slow
+                _ask(pv, addresses, sock, unreachable)
+                again = now + AGAIN_SECONDS
+            left = (end if found else min(end, again)) - now
             if not select.select([sock], [], [], left)[0]:
-                break
+                continue
             for server in _answers(sock, addresses, start):
                 found.setdefault((server.host, server.port), server)
-            # duplicates answer soon after the first
-            end = min(end, time.monotonic() + 0.3)
+                # duplicates answer soon after the first
+                end = min(end, time.monotonic() + 0.3)
     for server in found.values():
         text = f"{server.host}:{server.port} has {pv}, asked at {server.asked}"
         _say(len(found) == 1, f"{text}, after {1000 * server.seconds:.1f} ms")
@@ -118,6 +122,20 @@ def _search(
     if len(found) > 1:
         click.echo("      several servers have this PV: stop all but one of them")
     return list(found.values())
+
+
+def _ask(
+    pv: str, addresses: list[Address], sock: socket.socket, unreachable: set[Address]
+) -> None:
+    """Send a search to every address; say once where none can be sent."""
+    for number, address in enumerate(addresses):
+        first = Version(priority=1, sequence=number).encode()
+        try:
+            sock.sendto(first + Search(pv, number).encode(), address)
+        except OSError as error:
+            if address not in unreachable:
+                unreachable.add(address)
+                _say(False, f"no search can be sent to {address[0]}: {error}")
 
 
 def _answers(
@@ -174,7 +192,7 @@ def _foreign(host: str, mine: list[IPv4Interface]) -> None:
 def _listens(host: str, port: int) -> str:
     """Who accepts connections there."""
     try:
-        with socket.create_connection((host, port), 0.5) as sock:
+        with socket.create_connection((host, port), TCP_SECONDS) as sock:
             return _greeting(sock)
     except TimeoutError:
         return "no answer over TCP either"
@@ -184,7 +202,7 @@ def _listens(host: str, port: int) -> str:
 
 def _greeting(sock: socket.socket) -> str:
     """Whether it is a server of Channel Access: those say their version at once."""
-    sock.settimeout(0.5)
+    sock.settimeout(TCP_SECONDS)
     try:
         sock.sendall(Version().encode())
         header = unpack_header(sock.recv(64))

@@ -1,13 +1,12 @@
 """The same puts and reads on a C IOC and on our server end the same way."""
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.ca.c_ioc import free_port, running
+from tests.ca.c_ioc import CIoc, free_port, running
 
 from beamfly.ca.asyncio import Channel, Client
 from beamfly.ca.config import Config
@@ -55,25 +54,31 @@ def make_pvs() -> dict[str, PV]:
     }
 
 
+@pytest.fixture(scope="module")
+def records_ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CIoc]:
+    """An IOC with a record for each of the tests."""
+    with running(tmp_path_factory.mktemp("ioc"), RECORDS) as ioc:
+        yield ioc
+
+
 @pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[dict[str, tuple[Channel, Channel]]]:
+async def both(records_ioc: CIoc) -> AsyncIterator[dict[str, tuple[Channel, Channel]]]:
     """Each PV on the IOC and on our server."""
     quiet = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
-    with running(tmp_path, RECORDS) as ioc:
-        async with (
-            Server(make_pvs(), config=quiet, port=0) as server,
-            Client(ioc.config) as theirs,
-            Client(
-                Config(addresses=(("127.0.0.1", server.port),), auto_addresses=False)
-            ) as ours,
-        ):
-            yield {
-                name: (
-                    await theirs.connect(name, timeout=20),
-                    await ours.connect(name),
-                )
-                for name in make_pvs()
-            }
+    async with (
+        Server(make_pvs(), config=quiet, port=0) as server,
+        Client(records_ioc.config) as theirs,
+        Client(
+            Config(addresses=(("127.0.0.1", server.port),), auto_addresses=False)
+        ) as ours,
+    ):
+        yield {
+            name: (
+                await theirs.connect(name, timeout=30),
+                await ours.connect(name, timeout=30),
+            )
+            for name in make_pvs()
+        }
 
 
 async def status_of(channel: Channel, code: Dbr, value: Any) -> int:

@@ -28,12 +28,19 @@ from beamfly.ca.server_thread import ThreadedServer, serve_in_thread
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(120)]
 
 
-def slow_put(put: Put) -> None:
-    """Completion half a second later, from another thread of the world."""
-    import asyncio
+class Gate:
+    """Puts of which one is not done before the other."""
 
-    put.hold()
-    asyncio.get_running_loop().call_later(0.5, put.finish)
+    def __init__(self) -> None:
+        self._held: list[Put] = []
+
+    def hold(self, put: Put) -> None:
+        put.hold()
+        self._held.append(put)
+
+    def open(self, put: Put) -> None:
+        for held in self._held:
+            held.finish()
 
 
 def refuse(put: Put) -> None:
@@ -45,6 +52,7 @@ def refuse(put: Put) -> None:
 
 def make_pvs() -> dict[str, Any]:
     long_text = "/a/long/path/" + "x" * 200
+    gate = Gate()
     return {
         "d": PV(
             **{"value": 21.5, "units": "degC", "precision": 3, "hopr": 100, "lopr": -5},
@@ -67,7 +75,8 @@ def make_pvs() -> dict[str, Any]:
         "long": PV(long_text, size=400),
         "ro": PV(1.0, writable=False),
         "secret": PV(1.0),
-        "slow": PV(0.0, on_put=slow_put),
+        "slow": PV(0.0, on_put=gate.hold),
+        "go": PV(0.0, on_put=gate.open),
         "never": PV(0.0, on_put=refuse),
         "M1": RecordGroup("motor", VAL=PV(0.0, units="mm"), RBV=0.0, DMOV=1),
         **{f"many:{index}": float(index) for index in range(1000)},
@@ -99,7 +108,7 @@ class Peers:
     def run(self, script: str) -> Any:
         """The last line that a script prints, as JSON."""
         with self.start(script) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=90)
         assert process.returncode == 0, err[-3000:]
         return json.loads(out.splitlines()[-1])
 
@@ -111,6 +120,24 @@ class Peers:
             + textwrap.indent(textwrap.dedent(body), "    ")
             + "\nprint(json.dumps(asyncio.run(main())))\n"
         )
+
+
+@contextmanager
+def posting(server: ThreadedServer, name: str) -> Iterator[None]:
+    """New values all the time, whenever a client gets to listen to them."""
+    done = threading.Event()
+
+    def post() -> None:
+        while not done.wait(0.05):
+            server.post(name, time.time())
+
+    poster = threading.Thread(target=post)
+    poster.start()
+    try:
+        yield
+    finally:
+        done.set()
+        poster.join()
 
 
 @pytest.fixture
@@ -267,19 +294,16 @@ def test_aioca_monitors(peers: Peers) -> None:
 
 def test_aioca_put_completion(peers: Peers) -> None:
     found = peers.run_aioca("""
-        import time
-        await connect(["slow", "d"])
-        start = time.monotonic()
-        waiting = asyncio.create_task(caput("slow", 3.0, wait=True))
-        await asyncio.sleep(0.1)
-        seen = await caget("slow")
-        early = time.monotonic() - start
+        await connect(["slow", "go"], timeout=30)
+        waiting = asyncio.create_task(caput("slow", 3.0, wait=True, timeout=30))
+        while (seen := await caget("slow", timeout=30)) != 3.0:
+            await asyncio.sleep(0.01)
+        early = waiting.done()
+        await caput("go", 1, wait=True, timeout=30)
         await waiting
-        return [seen, early, time.monotonic() - start]
+        return [seen, early]
     """)
-    assert found[0] == 3.0
-    assert found[1] < 0.45
-    assert 0.45 < found[2] < 5
+    assert found == [3.0, False]
 
 
 def test_aioca_access_denied(peers: Peers) -> None:
@@ -372,59 +396,49 @@ def test_stopped_client_gets_the_latest_and_blocks_nobody(peers: Peers) -> None:
 
 
 def test_pyepics(peers: Peers) -> None:
-    done = threading.Event()
-
-    def post() -> None:
-        while not done.wait(0.05):
-            peers.server.post("many:7", time.time())
-
-    poster = threading.Thread(target=post)
-    poster.start()
-    try:
+    with posting(peers.server, "many:7"):
         found = peers.run("""
             import json, time
             import epics
+            epics.ca.DEFAULT_CONNECTION_TIMEOUT = 30
             d = epics.PV("d")
             d.wait_for_connection(timeout=30)
-            d.get_ctrlvars()
+            d.get_ctrlvars(timeout=30)
             e = epics.PV("e")
             heard = []
             many = epics.PV("many:7", callback=lambda value, **kw: heard.append(value))
             path = epics.PV("text")
-            result = [d.get(), d.get(as_string=True), d.units, d.precision,
-                      d.upper_alarm_limit, d.type, e.get(as_string=True), e.enum_strs]
+            result = [d.get(timeout=30), d.get(as_string=True), d.units, d.precision,
+                      d.upper_alarm_limit, d.type,
+                      e.get(as_string=True, timeout=30), e.enum_strs]
             result.append(path.put("by pyepics", wait=True))
-            result.append(path.get(as_string=True))
+            result.append(path.get(as_string=True, use_monitor=False, timeout=30))
             result.append(epics.caput("l", 77, wait=True))
-            result.append(epics.caget("l"))
+            result.append(epics.caget("l", use_monitor=False, timeout=30))
             result.append(epics.caput("e", "zero", wait=True))
-            result.append(epics.caget("e", as_string=True))
-            result.append(len(epics.caget("big")))
+            result.append(epics.caget("e", as_string=True, use_monitor=False))
+            result.append(len(epics.caget("big", timeout=30)))
             result.append(epics.caget("M1.RTYP"))
             deadline = time.monotonic() + 30
             while len(heard) < 5 and time.monotonic() < deadline:
                 time.sleep(0.01)
             print(json.dumps([result, len(heard)]))
         """)
-    finally:
-        done.set()
-        poster.join()
-    assert (
-        found[0]
-        == [
-            *(21.5, "21.500", "degC", 3, 50.0, "time_double"),
-            *("two", ["zero", "one", "two"], 1, "by pyepics", 1, 77, 1, "zero"),
-            *(1_000_000, "motor"),
-        ]
-        or found[0][3] == 4
-    )
+    assert found[0] == [
+        *(21.5, "21.500", "degC", 3, 50.0, "time_double"),
+        *("two", ["zero", "one", "two"], 1, "by pyepics", 1, 77, 1, "zero"),
+        *(1_000_000, "motor"),
+    ]
     assert found[1] >= 5
 
 
 def test_caproto_sync(peers: Peers) -> None:
     found = peers.run("""
         import json
-        from caproto.sync.client import read, write
+        from functools import partial
+        from caproto.sync import client
+        read = partial(client.read, timeout=30)
+        write = partial(client.write, timeout=30)
         ctrl = read("d", data_type="control", repeater=False)
         e = read("e", repeater=False)
         s = read("s", repeater=False)
@@ -450,7 +464,7 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
     script = """
         import json, time
         from caproto.threading.client import Context
-        context = Context()
+        context = Context(timeout=30)
         pv, big, other = context.get_pvs("many:9", "big", "many:8")
         other.wait_for_connection(timeout=30)
         pv.wait_for_connection(timeout=30)
@@ -460,22 +474,17 @@ def test_caproto_threading_monitor(peers: Peers) -> None:
         def note(sub, response):
             heard.append(response.metadata.timestamp)
         subscription.add_callback(note)
-        print("ready", flush=True)
         deadline = time.monotonic() + 30
         while len(heard) < 10 and time.monotonic() < deadline:
             time.sleep(0.01)
-        size = len(big.read().data)
-        other.write([3.5], wait=True)
-        print(json.dumps([len(heard), size, other.read().data.tolist()]), flush=True)
+        size = len(big.read(timeout=30).data)
+        other.write([3.5], wait=True, timeout=30)
+        found = other.read(timeout=30).data.tolist()
+        print(json.dumps([len(heard), size, found]), flush=True)
         context.disconnect()
     """
-    with peers.start(script) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(30):
-            peers.server.post("many:9", time.time())
-            time.sleep(0.01)
-        out, err = process.communicate(timeout=60)
+    with posting(peers.server, "many:9"), peers.start(script) as process:
+        out, err = process.communicate(timeout=90)
         assert json.loads(out.splitlines()[0])[1:] == [1_000_000, [3.5]], err
         assert json.loads(out.splitlines()[0])[0] >= 10
 
@@ -545,7 +554,7 @@ def test_ophyd_async(peers: Peers) -> None:
             motor = Motor("ca://M2", name="motor")
             await motor.connect(timeout=30)
             start = time.monotonic()
-            await motor.set(2.0)
+            await motor.set(2.0, timeout=60)
             result["took"] = time.monotonic() - start
             result["motor"] = (await motor.read())["motor"]["value"]
             print(json.dumps(result))
@@ -556,4 +565,4 @@ def test_ophyd_async(peers: Peers) -> None:
         **{"text": "long " * 20, "ws": ["x", "y"]},
     }
     assert (found["d.units"], found["motor"]) == ("degC", 2.0)
-    assert 0.2 < found["took"] < 10
+    assert found["took"] > 0.2

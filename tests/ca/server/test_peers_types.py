@@ -60,7 +60,7 @@ for name in "dflhces":
         if code.name.startswith("PUT_ACK") or code.name == "CTRL_STRING":
             continue  # caproto takes the latter for a type with a time stamp
         try:
-            got = read(name, data_type=code, repeater=False, timeout=10)
+            got = read(name, data_type=code, repeater=False, timeout=30)
         except ErrorResponseReceived:
             found[f"{name},{int(code)}"] = "ErrorResponseReceived"
             continue
