@@ -9,7 +9,6 @@ A PV is looked for in the event loop that uses the signal, so a device that was
 connected in the RunEngine's loop can be read in another one too.
 """
 
-import logging
 import math
 import os
 from typing import Any, Generic, cast
@@ -19,11 +18,9 @@ from bluesky.protocols import Reading
 from event_model import DataKey, Limits, LimitsRange
 from ophyd_async.core import (
     Callback,
-    NotConnectedError,
     SignalDatatypeT,
     SignalMetadata,
     make_datakey,
-    wait_for_connection,
 )
 from ophyd_async.epics.core import EpicsCommandBackend, EpicsOptions
 
@@ -36,52 +33,18 @@ from beamfly.ca.dbr import LIMITS, Dbr, Family, promote
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import readable
-from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
+from beamfly.ca.status import ECA_NOWTACCESS
 from beamfly.devices.ca_channels import ChannelHold, hold_channel
-from beamfly.devices.ca_converters import Converter, Facts, make_converter
+from beamfly.devices.ca_converters import Converter, make_converter
+from beamfly.devices.ca_finder import find, find_each
 from beamfly.devices.ca_lost import found_again
 from beamfly.devices.ca_subscription import CaSubscription
-from beamfly.errors import CADisconnected, CAError, CARefused, CATimeout
+from beamfly.errors import CADisconnected, CAError, CARefused
 
-log = logging.getLogger("ophyd_async")
 COMMAND_TYPES = (Dbr.SHORT, Dbr.ENUM, Dbr.CHAR, Dbr.LONG)
 """What a PV that does something when it is written can be."""
 KEEP_ALL_UPDATES = "OPHYD_ASYNC_EPICS_CA_KEEP_ALL_UPDATES"
 """Environment: anything but "True" merges updates that arrive together."""
-
-
-class CaNotConnected(NotConnectedError, CADisconnected):
-    """A PV of a device could not be connected; the message says why."""
-
-    def __init__(self, message: str, *, name: str = "", status: int = 0) -> None:
-        CADisconnected.__init__(self, message, name=name, status=status)
-        NotConnectedError.__init__(self, message)
-
-    def __str__(self) -> str:
-        """The sentence as it is, without the indent of a list of devices."""
-        return str(self._errors)
-
-
-async def find(pv: str, timeout: float) -> tuple[ChannelHold, Facts]:
-    """A connected channel and what the server tells of it; CaNotConnected says why."""
-    hold = hold_channel(pv)
-    channel = hold.channel
-    end = channel.client.loop.time() + timeout
-    try:
-        await channel.wait_connected(timeout)
-        if not channel.access & Access.READ:
-            msg = f"{pv} may not be read: the server at {channel.host} denies it"
-            raise CARefused(msg, name=pv, status=ECA_NORDACCESS)
-        left = max(0.0, end - channel.client.loop.time())
-        native, count = channel.native_type, channel.count
-        # strings have no more than an alarm, and the rest of it is not needed
-        family = Family.STS if native is Dbr.STRING else Family.CTRL
-        value = await channel.get(promote(native, family), timeout=left)
-    except (CATimeout, CARefused, CADisconnected) as error:
-        log.debug("signal ca://%s did not connect: %s", pv, error)
-        msg = f"ca://{error}"
-        raise CaNotConnected(msg, name=pv, status=error.status) from error
-    return hold, Facts(pv, native, count, value)
 
 
 def limits_of(value: Value) -> Limits:
@@ -149,8 +112,8 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
             datatype, read_pv, write_pv, options
         )
-        self.initial_values: dict[str, Value] = {}
-        """PV -> what it was when it connected."""
+        self.initial_values: dict[str, Any] = {}
+        """PV -> what it was when it connected: a number, bytes, or several of them."""
         self.subscription: CaSubscription[SignalDatatypeT] | None = None
         """While somebody listens."""
         self._converter: Converter | None = None
@@ -175,20 +138,16 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
             NotConnectedError: Names every PV that is not there, and says why.
             TypeError: A PV cannot be what is declared.
         """
-        found: dict[str, Facts] = {}
-
-        async def learn(pv: str) -> None:
-            self._holds[pv], found[pv] = await find(pv, timeout)
-
+        digits = self.datatype is int
         if self.read_pv == self.write_pv:
-            await learn(self.read_pv)
+            found = [await find(self.read_pv, timeout, digits)]
         else:
-            await wait_for_connection(
-                read_pv=learn(self.read_pv), write_pv=learn(self.write_pv)
-            )
-        facts = [found[pv] for pv in dict.fromkeys((self.read_pv, self.write_pv))]
+            pvs = {"read_pv": self.read_pv, "write_pv": self.write_pv}
+            found = await find_each(pvs, timeout, digits)
+        facts = [one for _, one in found]
         self._converter = make_converter(self.datatype, facts)
-        self.initial_values = {one.pv: one.value for one in facts}
+        self._holds = {one.pv: hold for hold, one in found}
+        self.initial_values = {one.pv: one.initial for one in facts}
 
     def _channel(self, pv: str) -> Channel:
         """The channel of a PV in the running loop."""
@@ -216,15 +175,12 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
             CARefused: The server did not accept it.
             CADisconnected: The connection broke, so it is not known whether it was.
         """
-        converter, write_type = self.converter, self.converter.write_type
+        converter = self.converter
         channel = self._channel(self.write_pv)
         if value is None:
-            initial = self.initial_values[self.write_pv]
-            elements = initial.elements()
-            to_send: Any = elements[0] if len(elements) == 1 else elements
-            write_type = initial.base
+            write_type, to_send = None, self.initial_values[self.write_pv]
         else:
-            to_send = converter.encode(value)
+            write_type, to_send = converter.write_type, converter.encode(value)
         options: EpicsOptions[Any] = cast(Any, self).options
         wait = options.wait(value) if callable(options.wait) else options.wait
         if channel.connected and not channel.access & Access.WRITE:

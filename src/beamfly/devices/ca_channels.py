@@ -6,11 +6,12 @@ uses. The client is the one that `caget` uses in the same loop.
 """
 
 import asyncio
-import contextlib
-import weakref
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 from beamfly.ca.asyncio_channel import Channel
+from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.default_client import get_client
 
 
@@ -22,9 +23,6 @@ class ChannelHold:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         """Belongs to everybody who holds this: do not close it."""
-        # the collector may run anywhere, even while the client is at work
-        release = weakref.finalize(self, _release, channel)
-        release.atexit = False
 
     @property
     def usable(self) -> bool:
@@ -33,26 +31,72 @@ class ChannelHold:
         return client.loop is asyncio.get_running_loop() and not client.closed
 
 
-_holds: WeakKeyDictionary[
-    asyncio.AbstractEventLoop, WeakValueDictionary[str, ChannelHold]
-] = WeakKeyDictionary()
+class _Entry(ref[ChannelHold]):
+    """Where a hold is found by its name; closes the channel when the hold is gone."""
+
+    __slots__ = ("channel", "here")
+
+    def __new__(cls, hold: ChannelHold, here: "_Entries") -> "_Entry":
+        """Make an entry of a dict that is to lose it when the hold is gone."""
+        entry = super().__new__(cls, hold, _release)
+        entry.channel = hold.channel
+        entry.here = here
+        return entry
 
 
-def hold_channel(name: str) -> ChannelHold:
-    """The channel of a PV in the running loop, looked for when it is new."""
+_Entries = dict[str, _Entry]
+_holds: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entries] = WeakKeyDictionary()
+
+
+def hold_channels(names: Sequence[str]) -> list[ChannelHold]:
+    """The channels of PVs in the running loop, looked for together as far as new.
+
+    Raises:
+        BadValue: One of the names is impossible; nothing is looked for.
+    """
     client = get_client()
     here = _holds.get(client.loop)
     if here is None:
-        here = _holds[client.loop] = WeakValueDictionary()
-    hold = here.get(name)
-    if hold is None or not hold.usable:
-        hold = here[name] = ChannelHold(client.channel(name))
-    return hold
+        here = _holds[client.loop] = {}
+    found: dict[str, ChannelHold] = {}
+    new: dict[str, None] = {}
+    for name in names:
+        entry = here.get(name)
+        hold = None if entry is None else entry()
+        if hold is None or hold.channel.client is not client:
+            new[name] = None
+        else:
+            found[name] = hold
+    if new:
+        for name, channel in zip(new, client.channels(new), strict=True):
+            hold = found[name] = ChannelHold(channel)
+            here[name] = _Entry(hold, here)
+    return [found[name] for name in names]
 
 
-def _release(channel: Channel) -> None:
-    """Nobody holds the channel any more: close it in its own loop."""
-    loop = channel.client.loop
-    # a loop that is closed has closed its client
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(channel.close)
+def hold_channel(name: str) -> ChannelHold:
+    """`hold_channels` for one name."""
+    return hold_channels((name,))[0]
+
+
+def server_of(name: str) -> ClientCircuit | None:
+    """Where a PV is connected that somebody holds in the running loop, if it is."""
+    entry = _holds.get(asyncio.get_running_loop(), {}).get(name)
+    hold = None if entry is None else entry()
+    return None if hold is None or not hold.usable else hold.channel.core.circuit
+
+
+def _release(entry: Any) -> None:
+    """Nobody holds the channel any more: close it in its own loop.
+
+    The collector may call this anywhere, even while the client is at work, or when
+    Python ends and has no modules any more.
+    """
+    channel = entry.channel
+    if entry.here.get(channel.name) is entry:
+        entry.here.pop(channel.name, None)
+    try:
+        channel.client.loop.call_soon_threadsafe(channel.close)
+    except RuntimeError:
+        # a loop that is closed has closed its client
+        return

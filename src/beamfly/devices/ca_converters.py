@@ -44,13 +44,12 @@ class Facts:
     """Native base type."""
     count: int
     """Most elements; 1: a scalar."""
-    value: Value
-    """What it was on connection, with units, limits, precision, enum strings."""
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """States of an enum."""
-        return tuple(map(readable, self.value.enum_strings))
+    initial: Any
+    """What it was on connection, as it can be written: a number, bytes, or several."""
+    choices: tuple[str, ...] = ()
+    """States of an enum."""
+    precision: int = 0
+    """Digits after the point of a float, if `find` was told to ask for them."""
 
     def kind(self) -> str:
         """In words, for messages."""
@@ -111,7 +110,7 @@ def _bool(datatype: Any, facts: Facts) -> Converter:
 
 def _whole(datatype: Any, facts: Facts) -> Converter:
     """A float that is shown without digits after the point is as good as an int."""
-    if facts.value.precision != 0:
+    if facts.precision != 0:
         raise _refusal(datatype, facts)
     return Converter(datatype, facts.type, None, int, _same)
 
@@ -271,6 +270,8 @@ def _inferred(facts: Facts) -> Any:
 
 def _kind(datatype: Any) -> Any:
     """What a declared datatype is called in the tables, itself if it is not there."""
+    if datatype is float or datatype is int or datatype is str or datatype is bool:
+        return datatype
     if datatype is np.ndarray or get_origin(datatype) is np.ndarray:
         return np.ndarray
     enum = get_enum_cls(datatype)
@@ -306,6 +307,16 @@ def _agreed(kinds: Mapping[str, Any], what: str) -> None:
         raise TypeError(f"Differing {what}: {each}")
 
 
+def _alike(kind: Any, facts: Sequence[Facts]) -> None:
+    """TypeError unless the PVs of a signal can be one value."""
+    _agreed({one.pv: one.kind() for one in facts}, "datatypes and element_count")
+    if kind is bool:
+        # what the two states are called does not matter then
+        _agreed({one.pv: len(one.choices) for one in facts}, "number of choices")
+    else:
+        _agreed({one.pv: one.choices for one in facts}, "choices")
+
+
 def make_converter(datatype: Any, facts: Sequence[Facts]) -> Converter:
     """The converter of a signal; TypeError if its PVs cannot be what is declared.
 
@@ -313,18 +324,14 @@ def make_converter(datatype: Any, facts: Sequence[Facts]) -> Converter:
         datatype: What ophyd-async wants, None: whatever the PV is.
         facts: Of the PV, or of the one to read and the one to write.
     """
-    _agreed({one.pv: one.kind() for one in facts}, "datatypes and element_count")
     first = facts[0]
     if datatype is None:
         datatype = _inferred(first)
     elif datatype == typing.Sequence[str]:
         datatype = cast(Any, Sequence[str])
     kind = _kind(datatype)
-    if kind is bool:
-        # what the two states are called does not matter then
-        _agreed({one.pv: len(one.choices) for one in facts}, "number of choices")
-    else:
-        _agreed({one.pv: one.choices for one in facts}, "choices")
+    if len(facts) > 1:
+        _alike(kind, facts)
     make = (SCALARS if first.count == 1 else ARRAYS)[first.type].get(kind)
     if make is None and first.count == 1 and kind not in SCALARS[first.type]:
         # an array that has room for one element only
@@ -332,5 +339,5 @@ def make_converter(datatype: Any, facts: Sequence[Facts]) -> Converter:
     if make is None:
         raise _refusal(datatype, first)
     if make is _whole:
-        _agreed({one.pv: one.value.precision for one in facts}, "precision")
+        _agreed({one.pv: one.precision for one in facts}, "precision")
     return make(datatype, first)

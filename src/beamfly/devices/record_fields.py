@@ -20,7 +20,7 @@ from ophyd_async.core import (
 
 from beamfly.ca.readings import readable
 from beamfly.devices.ca import CaConnector, ca_signal_rw, ca_signal_w, plain_pv
-from beamfly.devices.ca_backend import CaNotConnected, find
+from beamfly.devices.ca_finder import CaNotConnected, find
 from beamfly.devices.record_names import FIELDS, field_of, with_article
 
 TYPE_SECONDS = 0.5
@@ -168,7 +168,9 @@ class RecordConnector(CaConnector):
             _, facts = await find(f"{self._record}.RTYP", timeout)
         except CaNotConnected:
             return
-        found = readable(facts.value.strings()[0])
+        if not isinstance(facts.initial, bytes):
+            return
+        found = readable(facts.initial)
         if found not in self._types:
             wanted = " or ".join(map(with_article, self._types))
             raise WrongRecord(

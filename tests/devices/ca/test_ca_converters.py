@@ -33,10 +33,7 @@ class Some(SubsetEnum):
 
 
 def facts(base: Dbr, count: int, **more: Any) -> Facts:
-    family = Family.STS if base is Dbr.STRING else Family.CTRL
-    empty = pack(base, [""] if base is Dbr.STRING else [0])
-    value = Value(promote(base, family), 1, bytes(empty[1]), **more)
-    return Facts("X:pv", base, count, value)
+    return Facts("X:pv", base, count, b"" if base is Dbr.STRING else 0, **more)
 
 
 def over_the_wire(converter: Converter, native: Dbr, count: int, value: Any) -> Any:
@@ -124,7 +121,7 @@ def test_scalars(whole: int, number: float, truth: bool) -> None:
 
 @pytest.mark.parametrize("base", list(SCALARS))
 def test_every_type_of_the_wire_can_be_had_without_a_datatype(base: Dbr) -> None:
-    states = {"enum_strings": (b"Aaa", b"Bbb")} if base is Dbr.ENUM else {}
+    states = {"choices": ("Aaa", "Bbb")} if base is Dbr.ENUM else {}
     for count in (1, 10):
         converter = make_converter(None, [facts(base, count, **states)])
         assert converter.datatype is not None
@@ -134,7 +131,7 @@ def test_every_type_of_the_wire_can_be_had_without_a_datatype(base: Dbr) -> None
 def test_enums_of_arrays_are_looked_up() -> None:
     from collections.abc import Sequence
 
-    known = facts(Dbr.ENUM, 5, enum_strings=(b"Aaa", b"Bbb"))
+    known = facts(Dbr.ENUM, 5, choices=("Aaa", "Bbb"))
     converter = make_converter(Sequence[Some], [known])
     assert converter.decode(["Aaa", "Bbb"]) == [Some.A, "Bbb"]
     assert type(converter.decode("Aaa")[0]) is Some
@@ -142,20 +139,23 @@ def test_enums_of_arrays_are_looked_up() -> None:
 
 
 def test_metadata() -> None:
+    def said(base: Dbr, **more: Any) -> Value:
+        _, raw = pack(base, 0)
+        return Value(promote(base, Family.CTRL), 1, bytes(raw), **more)
+
     limits = (10.0, -10.0, float("nan"), 8.0, float("nan"), float("nan"), 0.0, 0.0)
-    given_facts = facts(Dbr.DOUBLE, 1, units="µm".encode(), precision=3, limits=limits)
-    value = given_facts.value
+    value = said(Dbr.DOUBLE, units="µm".encode(), precision=3, limits=limits)
     assert limits_of(value) == {
         "display": {"low": -10.0, "high": 10.0},
         "warning": {"low": None, "high": 8.0},
     }
-    as_float = metadata_of(value, make_converter(None, [given_facts]))
+    as_float = metadata_of(value, make_converter(None, [facts(Dbr.DOUBLE, 1)]))
     assert (as_float["units"], as_float["precision"]) == ("µm", 3)
-    whole = facts(Dbr.DOUBLE, 1, units=b"mm", precision=0, limits=limits)
-    as_int = metadata_of(whole.value, make_converter(int, [whole]))
+    value = said(Dbr.DOUBLE, units=b"mm", precision=0, limits=limits)
+    as_int = metadata_of(value, make_converter(int, [facts(Dbr.DOUBLE, 1)]))
     assert as_int["units"] == "mm" and "precision" not in as_int
-    short = facts(Dbr.SHORT, 1, units=b"mm", limits=limits)
-    assert metadata_of(short.value, make_converter(bool, [short])) == {}
+    value = said(Dbr.SHORT, units=b"mm", limits=limits)
+    assert metadata_of(value, make_converter(bool, [facts(Dbr.SHORT, 1)])) == {}
 
 
 def test_a_state_that_nobody_knows() -> None:
@@ -164,7 +164,7 @@ def test_a_state_that_nobody_knows() -> None:
     class Abc(StrictEnum):
         A = "Aaa"
 
-    known = facts(Dbr.ENUM, 1, enum_strings=(b"Aaa",))
+    known = facts(Dbr.ENUM, 1, choices=("Aaa",))
     converter = make_converter(Abc, [known])
     with pytest.raises(CAError, match="X:pv is '7', which Abc does not have"):
         converter.decode("7")
