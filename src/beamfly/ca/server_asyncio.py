@@ -65,10 +65,8 @@ class _Wire(asyncio.BufferedProtocol):
         return self.circuit.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._server.during(self._received, nbytes)
-
-    def _received(self, nbytes: int) -> None:
-        self.circuit.received(nbytes, self._server.loop.time())
+        server = self._server
+        server.during(self.circuit.received, nbytes, server.loop.time())
 
     def eof_received(self) -> None:
         self._server.during(self.circuit.end_of_file)

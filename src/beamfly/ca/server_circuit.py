@@ -200,11 +200,15 @@ class ServerCircuit(Circuit):
             channel.close()
         self.served.clear()
         self.waiting.clear()
+        self.lanes.clear()
         self.host.note(CircuitClosed(self, reason))
 
     def allow(self, largest: int) -> None:
         """Messages with so many bytes of payload make sense from here on."""
-        self._largest = largest
+        if largest != self._largest:
+            self._largest = largest
+            # they were made with the old limit in mind
+            self.lanes.clear()
 
     def next_sid(self) -> int:
         """A number for a new channel."""
