@@ -46,6 +46,8 @@ ECHO_SECONDS = 5.0
 """How long an echo may take before the circuit is given up."""
 OLDEST_MINOR = 4
 """Versions before that name PVs by host."""
+# enum members are slow to look up, and this one is needed for every message
+_CLOSED = CircuitState.CLOSED
 UNSENT_BYTES = 256 * 1024 * 1024
 """Most bytes that wait for a slow peer."""
 
@@ -170,7 +172,7 @@ class Circuit:
         """Every complete message between start and end of the inbox."""
         view, at, end = inbox.view, inbox.start, inbox.end
         inbox.expect(0)
-        while end - at >= 16 and not self.held:
+        while end - at >= 16 and not self.held and self.state is not _CLOSED:
             lane = self.lanes.get(SHAPE.unpack_from(view, at)[0])
             if lane is not None:
                 after = lane(view, at, end)
@@ -192,8 +194,6 @@ class Circuit:
                 break
             self.take(header, view[at + header.length : at + whole])
             at += whole
-            if self.state is CircuitState.CLOSED:
-                break
         inbox.start = at
 
     def take(self, header: Header, payload: memoryview) -> None:

@@ -7,7 +7,7 @@ take short cuts that `tests/ca` checks against the long way.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from beamfly.ca import lanes
+from beamfly.ca import lanes, updates
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.dbr import Dbr, Family, layout
 from beamfly.ca.header import LARGE, Header
@@ -83,7 +83,7 @@ class ClientCircuit(RequestCircuit):
         """Whether it stays without channels: name servers do."""
         self.monitors: dict[int, Monitor] = {}
         """By number of the subscription."""
-        self.sinks = lanes.Sinks()
+        self.sinks = updates.Sinks()
         """Where updates go, by number of the subscription."""
         self._owner = owner
         self._live = 0
@@ -175,9 +175,9 @@ class ClientCircuit(RequestCircuit):
         if row.family in (Family.PLAIN, Family.TIME) and link.count != 1:
             sink = array_sink(sink, row.base)
         self.sinks[number] = sink
-        if row.family is Family.TIME and (Command.EVENT_ADD, code) not in self._laned:
-            self._laned.add((Command.EVENT_ADD, code))
-            self._lane(lanes.EventLane(Dbr(code), self.sinks, self._sink_failed))
+        if row.family is Family.TIME and (Command.EVENT_ADD,) not in self._laned:
+            self._laned.add((Command.EVENT_ADD,))
+            self._lane(updates.EventLane(self.sinks, self._sink_failed))
         count = count or self._autosize(link)
         self.send(EventAdd(code, count, link.sid, number, monitor.mask))
 

@@ -27,15 +27,13 @@ MOST = 4096
 """Messages that are unpacked at once: callbacks may take a while."""
 
 Lane = Callable[[memoryview, int, int], int]
-Sink = Callable[..., object]
-"""Called with a reading, see `beamfly.ca.readings`."""
 
 
 class SomeLane(Protocol):
     """What all lanes have."""
 
-    shape: int
-    """First eight bytes of the messages it takes, as a number."""
+    shapes: tuple[int, ...]
+    """First eight bytes of the messages it takes, as numbers."""
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run, return where it stopped."""
@@ -47,17 +45,6 @@ class Waiting(Protocol):
 
     def on_value(self, *reading: Any) -> object:
         """The answer, as in `beamfly.ca.readings`; nothing for a write."""
-
-
-class Sinks(dict[int, Sink]):
-    """Subscription number -> callback; unknown numbers are ignored."""
-
-    def __missing__(self, number: int) -> Sink:
-        return _ignore
-
-
-def _ignore(*reading: Any) -> None:
-    """An update for a subscription that is gone."""
 
 
 class _Run:
@@ -95,98 +82,6 @@ _PROBES = (1, 7, 31, 61, 95)
 """Messages ahead: runs of up to 32 in turn do not pass for one long run."""
 
 
-class EventLane:
-    """Updates with one element of a TIME type."""
-
-    def __init__(
-        self, code: Dbr, sinks: Sinks, failed: Callable[[int, Exception], object]
-    ) -> None:
-        """Prepare for one type.
-
-        Args:
-            code: The type.
-            sinks: Where updates go, by subscription number.
-            failed: Told of the number and the exception when a callback raises.
-        """
-        row = layout(code)
-        self.shape = shape(Command.EVENT_ADD, padded(row.size(1)), code, 1)
-        self._code = code
-        self._sinks = sinks
-        self._failed = failed
-        self._record = scalar_record(code)
-        self._is_text = row.base is Dbr.STRING
-        self._run = _Run(self.shape, self._record.size)
-
-    def __call__(self, view: memoryview, at: int, end: int) -> int:
-        """Parse a run."""
-        record = self._record
-        size = record.size
-        if self._is_text:
-            return self._text(view, at, min((end - at) // size, MOST))
-        after = at + size
-        if end < after + 8 or SHAPE.unpack_from(view, after)[0] != self.shape:
-            return self._one(view, at) if end >= after else at
-        count = min((end - at) // size, MOST)
-        several = self._run.look(view, at, count)
-        if several:
-            after = runs.event_run(
-                view, at, several, self._code, self.shape, self._sinks, self._failed
-            )
-            self._run.found(several, (after - at) // size)
-            if after > at:
-                return after
-        wanted, sinks = self.shape, self._sinks
-        for (
-            head,
-            ok,
-            number,
-            status,
-            severity,
-            seconds,
-            nanoseconds,
-            value,
-        ) in record.iter_unpack(view[at : at + count * size]):
-            if head != wanted or ok != 1:
-                break
-            at += size
-            try:
-                sinks[number](
-                    value, seconds * NANO + nanoseconds + EPOCH_NS, severity, status
-                )
-            except Exception as error:
-                self._failed(number, error)
-        return at
-
-    def _one(self, view: memoryview, at: int) -> int:
-        """The same for one message, as where types alternate."""
-        record = self._record
-        row = record.unpack_from(view, at)
-        _, ok, number, status, severity, seconds, nanoseconds, value = row
-        if ok != 1:
-            return at
-        stamp = seconds * NANO + nanoseconds + EPOCH_NS
-        try:
-            self._sinks[number](value, stamp, severity, status)
-        except Exception as error:
-            self._failed(number, error)
-        return at + record.size
-
-    def _text(self, view: memoryview, at: int, count: int) -> int:
-        """The same for strings."""
-        size = self._record.size
-        for row in self._record.iter_unpack(view[at : at + count * size]):
-            head, ok, number, status, severity, seconds, nanoseconds, raw = row
-            if head != self.shape or ok != 1:
-                break
-            at += size
-            stamp = seconds * NANO + nanoseconds + EPOCH_NS
-            try:
-                self._sinks[number](readable(raw), stamp, severity, status)
-            except Exception as error:
-                self._failed(number, error)
-        return at
-
-
 class ReadLane:
     """Answers with one element of a plain or TIME type."""
 
@@ -207,6 +102,7 @@ class ReadLane:
         """
         row = layout(code)
         self.shape = shape(Command.READ_NOTIFY, padded(row.size(1)), code, 1)
+        self.shapes = (self.shape,)
         self._code = code
         self._pending = pending
         self._bulks = bulks
@@ -263,6 +159,7 @@ class WriteLane:
     ) -> None:
         """Prepare for one type and count; the rest is as for `ReadLane`."""
         self.shape = shape(Command.WRITE_NOTIFY, 0, code, count)
+        self.shapes = (self.shape,)
         self._pending = pending
         self._failed = failed
 
@@ -296,6 +193,7 @@ class OpeningLane:
                 the slow path.
         """
         self.shape = shape(Command.ACCESS_RIGHTS, 0, 0, 0)
+        self.shapes = (self.shape,)
         self._opened = opened
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:

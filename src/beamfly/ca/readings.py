@@ -24,7 +24,6 @@ from beamfly.ca.dbr import (
     Family,
     layout,
     padded,
-    text,
     value_dtype,
 )
 from beamfly.ca.payloads import decode
@@ -93,7 +92,7 @@ def elements(base: Dbr, count: int, data: memoryview) -> Any:
 
 def readable(raw: bytes) -> str:
     """The text of a C string."""
-    return text(raw).decode(errors="replace")
+    return raw.partition(b"\0")[0].decode(errors="replace")
 
 
 @cache

@@ -264,7 +264,7 @@ class RequestCircuit(Circuit):
         self.pending.expire(now, self.host)
 
     def _lane(self, lane: "lanes.SomeLane") -> None:
-        self.lanes[lane.shape] = lane
+        self.lanes.update(dict.fromkeys(lane.shapes, lane))
 
     def _read_lane(self, code: Dbr) -> None:
         """Answers with one element of a type may come in runs."""
