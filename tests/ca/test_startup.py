@@ -1,18 +1,48 @@
 """What a fresh process imports: a script waits for what it uses, and nothing else."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from beamfly.ca.config import Config
+from beamfly.ca.pv import PV
+from beamfly.ca.server_thread import serve_in_thread
 
-def imported(code: str, *arguments: str) -> set[str]:
-    """Modules that a fresh process has imported after some code."""
+
+def environment(port: int) -> dict[str, str]:
+    """Of clients that look for PVs on a port."""
+    found = {"EPICS_CA_ADDR_LIST": f"127.0.0.1:{port}", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
+    return {**os.environ, **found}
+
+
+def process(
+    command: list[str], port: int = 9, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    """The end of a Python whose clients look for PVs on a port."""
+    return subprocess.run(
+        [sys.executable, *command],
+        env=environment(port),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def imported(code: str, port: int = 9) -> tuple[str, set[str]]:
+    """What some code prints, and the modules that the process has then."""
     script = f"{code}\nimport json, sys; print(json.dumps(list(sys.modules)))"
-    command = [sys.executable, "-c", script, *arguments]
-    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    return set(json.loads(output.splitlines()[-1]))
+    done = process(["-c", script], port)
+    assert done.returncode == 0, done.stderr
+    *lines, modules = done.stdout.splitlines(keepends=True)
+    return "".join(lines), set(json.loads(modules))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +54,7 @@ def imported(code: str, *arguments: str) -> set[str]:
     ],
 )
 def test_names_that_do_without_numpy(names: str) -> None:
-    modules = imported(f"from beamfly.ca import {names}")
+    modules = imported(f"from beamfly.ca import {names}")[1]
     assert modules.isdisjoint({"numpy", "click"})
     assert "beamfly.ca" in modules
 
@@ -36,3 +66,103 @@ def test_python_types_mean_what_numpy_says_of_them() -> None:
 
     for kind, code in _PYTHON.items():
         assert _NUMPY[numpy.dtype(kind).char] is code
+
+
+# ---- tools
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    pvs = {
+        "double": PV(2.5),
+        "text": PV("hello"),
+        "choice": PV("Busy", states=("Idle", "Busy")),
+        "trace": PV([1.0, 2.0, 3.0]),
+    }
+    config = Config(cas_beacon_addresses=(("127.0.0.1", 9),))
+    with serve_in_thread(pvs, config=config, port=0) as server:
+        yield server.port
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("caget double", ["double 2.5"]),
+        ("caget -t text choice", ["hello", "Busy"]),
+        ("caget -n choice", ["choice 1"]),
+        ("caget -# 2 trace", ["trace 2 1 2"]),
+        ("ca get -t trace", ["3 1 2 3"]),
+        ("ca put -c choice Idle", ["Old : choice Busy", "New : choice Idle"]),
+        ("caput choice 1", ["Old : choice Idle", "New : choice Busy"]),
+    ],
+)
+def test_tools_start_without_numpy_and_click(
+    words: str, lines: list[str], port: int
+) -> None:
+    code = f"from beamfly.cli import main; main({words.split()})"
+    printed, modules = imported(code, port)
+    assert [" ".join(line.split()) for line in printed.splitlines()] == lines
+    assert modules.isdisjoint({"numpy", "click", "logging", "asyncio"})
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "error"),
+    [
+        ("caget -h", 0, "beamfly caget [OPTIONS] PVS...", ""),
+        ("ca get -h", 0, "beamfly ca get [OPTIONS] PVS...", ""),
+        ("caget -Z double", 2, "", "No such option"),
+        ("caget -w x double", 2, "", "'x' is not a valid float"),
+        ("caget -p 100 double", 2, "", "100 is not in the range 0<=x<=99"),
+        ("caget -d FANCY double", 1, "", "Error: 'FANCY' is no DBR type such as"),
+        ("caget -w 0.1 nothing", 1, "Not connected", "'nothing' not found"),
+        ("caput double", 2, "", "Missing argument 'VALUES...'"),
+    ],
+)
+def test_tools_end_with_sentences_and_codes(
+    words: str, code: int, out: str, error: str, port: int
+) -> None:
+    done = process(["-m", "beamfly", *words.split()], port)
+    assert done.returncode == code
+    assert out in done.stdout and error in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def monitoring(port: int, output: int) -> Iterator[subprocess.Popen[str]]:
+    """A camonitor that lives no longer than this."""
+    command = [sys.executable, "-m", "beamfly", "camonitor", "-t", "n", "double"]
+    with subprocess.Popen(
+        command,
+        env=environment(port),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as tool:
+        try:
+            yield tool
+        finally:
+            tool.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_camonitor_prints_at_once_and_ends_with_ctrl_c(port: int) -> None:
+    with monitoring(port, subprocess.PIPE) as tool:
+        assert tool.stdout is not None
+        assert tool.stdout.readline().split() == ["double", "2.5"]
+        tool.send_signal(signal.SIGINT)
+        assert tool.communicate(timeout=50) == ("", "")
+    assert tool.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_tools_end_when_nobody_reads_them(port: int) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = process(["-m", "beamfly", "caget", "double"], port, stdout=writes)
+        assert (done.returncode, done.stderr) == (1, "")
+        with monitoring(port, writes) as tool:
+            assert tool.communicate(timeout=50) == (None, "")
+        assert tool.returncode == 1
+    finally:
+        os.close(writes)

@@ -23,7 +23,8 @@ from beamfly.ca.payloads import Value
 from beamfly.ca.server_thread import serve_in_thread
 from beamfly.ca.tool_text import Look, alarm, details, elements, stamp
 from beamfly.cli import ca_doctor
-from beamfly.cli.ca import ca, caget, cainfo, camonitor, caput, parse_type
+from beamfly.cli.ca import ca, caget, cainfo, camonitor, caput
+from beamfly.cli.ca_tools import parse_type
 from beamfly.errors import BadValue
 
 from .c_ioc import CIoc, free_port
@@ -194,7 +195,7 @@ def test_camonitor(monkeypatch: pytest.MonkeyPatch) -> None:
             write("T:ao", 1.25, timeout=30)
 
     with monkeypatch.context() as patch:
-        patch.setattr("click.echo", show)
+        patch.setattr("beamfly.cli.ca_tools.say", show)
         run(camonitor, "--duration", "30", "T:ao", "T:enum")
     rows = [row.split() for row in shown]
     ao = [row for row in rows if row[0] == "T:ao"]
@@ -208,7 +209,7 @@ def test_camonitor(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for kind in ("n", "r", "i", "I", "cs"):
         with monkeypatch.context() as patch:
-            patch.setattr("click.echo", once)
+            patch.setattr("beamfly.cli.ca_tools.say", once)
             run(camonitor, "-t", kind, "--duration", "30", "T:ao")
         assert "T:ao" in shown[-1]
     result = run(camonitor, "--duration", "0.1", "T:ao")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from beamfly.cli import main
+from beamfly.cli.group import main
 from beamfly.hdf import Column, ColumnWriter, Run
 
 X = Column(

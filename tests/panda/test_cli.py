@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from beamfly.cli import main
+from beamfly.cli.group import main
 from beamfly.cli.panda import check_scheme
 from beamfly.cli.panda_console import Completions
 from beamfly.panda.blocking import BlockingClient

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from beamfly.catalog import Catalog
-from beamfly.cli import main
+from beamfly.cli.group import main
 
 PROFILES = Path(__file__).parent.parent.parent / "profiles"
 pytestmark = pytest.mark.timeout(400)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from session_rig import Terminal
 
 from beamfly.catalog import Catalog
-from beamfly.cli import main
+from beamfly.cli.group import main
 from beamfly.hdf import inspect, open_columns
 from beamfly.ipython import ScanIds
 

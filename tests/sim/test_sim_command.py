@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from beamfly.ca import Client, Config
-from beamfly.cli import main
+from beamfly.cli.group import main
 from beamfly.scan import (
     AsyncScanClient,
     CommandSequence,

@@ -13,7 +13,6 @@ There is no thread: whatever waits does the work meanwhile, callbacks of monitor
 included. A client belongs to one thread at a time.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -25,14 +24,13 @@ from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.driver import Driver
 from beamfly.ca.message import EventMask
+from beamfly.ca.notices import blame, warn
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER, Bulk
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.requests import SIMPLE
 from beamfly.ca.status import ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CATimeout
-
-log = logging.getLogger("beamfly.ca")
 
 
 class Answer(Request):
@@ -67,7 +65,7 @@ class Client:
         Args:
             config: Settings, None to read them from the environment.
         """
-        self.driver = Driver(config, lambda text: log.warning("%s", text))
+        self.driver = Driver(config, warn)
         self.core = self.driver.core
 
     def __enter__(self) -> Self:
@@ -328,10 +326,7 @@ class Channel:
             base = core.native_type if dbr is None else dbr
             return promote(base, Family.TIME), count
 
-        def log_error(error: Exception) -> None:
-            log.error("%s", error, exc_info=error)
-
-        monitor = Monitor(self.core, choose, mask, callback, on_error or log_error)
+        monitor = Monitor(self.core, choose, mask, callback, on_error or blame)
         self._client.core.monitor(monitor)
         self._driver.pump()
 

@@ -1,6 +1,5 @@
 """One connection for the time of a call, for `beamfly.ca.blocking`."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -10,13 +9,13 @@ from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.channel_type import resolve
 from beamfly.ca.dbr import Dbr, layout
 from beamfly.ca.driver import NEVER, Driver
+from beamfly.ca.notices import warn
 from beamfly.ca.payloads import pack
 from beamfly.ca.raw_circuit import RawCircuit
 from beamfly.ca.responses import ReadNotifyResponse, ReadResponse, WriteNotifyResponse
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CATimeout
 
-log = logging.getLogger("beamfly.ca")
 DEFAULT_TIMEOUT = 2.0
 """Seconds for each step: find, read, write."""
 
@@ -25,9 +24,7 @@ class Session:
     """One connection for the time of a call."""
 
     def __init__(self, timeout: float) -> None:
-        self._driver = Driver(
-            None, lambda text: log.warning("%s", text), circuit_type=RawCircuit
-        )
+        self._driver = Driver(None, warn, circuit_type=RawCircuit)
         self._timeout = timeout
 
     def __enter__(self) -> Self:

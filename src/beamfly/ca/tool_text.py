@@ -1,10 +1,8 @@
 """Values as the EPICS command line tools print them."""
 
-import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from beamfly.ca.channel_type import AlarmSeverity, AlarmStatus
 from beamfly.ca.dbr import Dbr, Family, layout
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import readable
@@ -70,6 +68,8 @@ def stamp(value: Value) -> str:
     """The time stamp in local time."""
     if not value.seconds and not value.nanoseconds:
         return "<undefined>"
+    import datetime
+
     moment = datetime.datetime.fromtimestamp(value.timestamp)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{value.nanoseconds // 1000:06d}"
 
@@ -83,13 +83,15 @@ def alarm(value: Value) -> str:
 
 def status_name(number: int) -> str:
     """Such as HIHI."""
+    from beamfly.ca.alarms import AlarmStatus
+
     known = number < len(AlarmStatus)
     return AlarmStatus(number).name if known else f"status {number}"
 
 
 def severity_name(number: int) -> str:
     """Such as MAJOR."""
-    known = 0 <= number < len(AlarmSeverity)
+    known = 0 <= number < len(SEVERITIES)
     return SEVERITIES[number] if known else f"severity {number}"
 
 

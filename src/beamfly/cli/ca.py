@@ -1,306 +1,48 @@
-"""caget, caput, cainfo, camonitor with the options of EPICS base, and `ca doctor`."""
+"""The Channel Access tools as click knows them, `ca doctor` and `ca serve`.
 
-import time
-from collections.abc import Sequence
-from typing import Any
+click has the last word on every command line that `beamfly.cli.tool_options.parse` does
+not read: help, and what is wrong.
+"""
 
 import click
 
-from beamfly.ca.blocking_client import Answer
-from beamfly.ca.channel import Channel, Monitor
-from beamfly.ca.channel_type import ChannelType
-from beamfly.ca.dbr import Dbr, Family
-from beamfly.ca.message import Access
-from beamfly.ca.payloads import Value, decode, pack
-from beamfly.ca.raw_circuit import RawCircuit
-from beamfly.ca.responses import WriteNotifyResponse
-from beamfly.ca.tool_text import Look, details, elements, stamp
 from beamfly.cli.ca_doctor import doctor
-from beamfly.cli.ca_session import (
-    COMMON,
-    LOOK,
-    CommandSession,
-    choose_type,
-    line,
-    look,
-    options,
+from beamfly.cli.ca_tools import TOOLS
+from beamfly.cli.tool_options import Option, Tool
+
+
+def _option(option: Option) -> click.Option:
+    """An option of a tool."""
+    kind = click.IntRange(0, int(option.most)) if option.most < 1e9 else option.kind
+    return click.Option(
+        [option.flag, option.name],
+        is_flag=option.kind is bool,
+        type=None if option.kind is bool else kind,
+        default=option.default,
+        help=option.help,
+    )
+
+
+def command(name: str, tool: Tool) -> click.Command:
+    """A tool as a command."""
+    *single, several = tool.arguments
+    kind = click.UNPROCESSED if tool.dashes else None
+    return click.Command(
+        name,
+        callback=tool.run,
+        help=tool.run.__doc__,
+        params=[
+            *(click.Argument([argument]) for argument in single),
+            click.Argument([several], nargs=-1, required=True, type=kind),
+            *map(_option, tool.options),
+        ],
+        context_settings={"ignore_unknown_options": tool.dashes},
+    )
+
+
+caget, cainfo, camonitor, caput = (
+    command(name, TOOLS[name]) for name in ("caget", "cainfo", "camonitor", "caput")
 )
-from beamfly.errors import BadValue
-
-EVENTS = {"v": 1, "l": 2, "a": 4, "p": 8}
-"""Letters of camonitor -m."""
-
-
-def parse_type(text: str) -> Dbr:
-    """A DBR type from its name, with or without DBR_, or from its number."""
-    word = text.upper().removeprefix("DBR_")
-    if word.isdigit() and int(word) in list(Dbr):
-        return Dbr(int(word))
-    word = word.replace("INT", "SHORT")
-    if word not in Dbr.__members__:
-        msg = f"{text!r} is no DBR type such as DBR_TIME_DOUBLE or 20"
-        raise BadValue(msg)
-    return Dbr[word]
-
-
-@click.command()
-@click.argument("pvs", nargs=-1, required=True)
-@options(COMMON, LOOK)
-@click.option("-c", "callback", is_flag=True, help="Accepted; reads never block here.")
-@click.option("-t", "terse", is_flag=True, help="Values only.")
-@click.option("-a", "wide", is_flag=True, help="With time stamp and alarm.")
-@click.option("-d", "dbr_type", help="DBR type, by name or number; prints all of it.")
-def caget(pvs: tuple[str, ...], **arguments: Any) -> None:
-    """Read PVs."""
-    style = look(arguments)
-    wanted = (
-        None if arguments["dbr_type"] is None else parse_type(arguments["dbr_type"])
-    )
-    family = Family.TIME if arguments["wide"] else Family.PLAIN
-
-    def choose(channel: Channel) -> Dbr:
-        if wanted is not None:
-            return wanted
-        return choose_type(channel, family, style, arguments["as_string"])
-
-    with CommandSession(arguments["wait"]) as session:
-        channels = session.connect(pvs, arguments["priority"])
-        values = session.read(channels, choose, arguments["count"])
-        for channel, value in zip(channels, values, strict=True):
-            click.echo(_shown(channel, value, style, arguments))
-    if any(isinstance(value, str) for value in values):
-        raise SystemExit(1)
-
-
-def _shown(
-    channel: Channel, value: Value | str, style: Look, arguments: dict[str, Any]
-) -> str:
-    """What caget prints for one PV."""
-    is_array = channel.count > 1 and not style.char_text
-    if isinstance(value, Value) and arguments["dbr_type"] is not None:
-        return details(channel.name, value, style, channel.native_type)
-    if arguments["terse"] and isinstance(value, Value):
-        return elements(value, style, is_array=is_array)
-    wide = arguments["wide"]
-    return line(channel.name, value, style, is_array=is_array, wide=wide)
-
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("pv")
-@click.argument("values", nargs=-1, required=True, type=click.UNPROCESSED)
-@options(COMMON)
-@click.option("-c", "wait_for_it", is_flag=True, help="Wait for completion.")
-@click.option("-t", "terse", is_flag=True, help="Print the new value only.")
-@click.option("-l", "wide", is_flag=True, help="With time stamp and alarm.")
-@click.option("-n", "enum_numbers", is_flag=True, help="Enums are numbers.")
-@click.option("-s", "as_string", is_flag=True, help="Enums are text, even if digits.")
-@click.option("-S", "char_text", is_flag=True, help="Send text as an array of char.")
-@click.option("-a", "as_array", is_flag=True, help="Values: count, then elements.")
-@click.option("-F", "separator", default=" ", help="Between fields.")
-def caput(pv: str, values: tuple[str, ...], **arguments: Any) -> None:
-    """Write a PV, printing the old and the new value."""
-    style = look(arguments)
-    family = Family.TIME if arguments["wide"] else Family.PLAIN
-    with CommandSession(arguments["wait"]) as session:
-        channels = session.connect([pv], arguments["priority"])
-        if channels[0].link is None:
-            raise SystemExit(1)
-
-        def show(title: str) -> bool:
-            (value,) = session.read(
-                channels, lambda channel: choose_type(channel, family, style), 0
-            )
-            is_array = channels[0].count > 1 and not style.char_text
-            if arguments["terse"] and isinstance(value, Value):
-                if title.startswith("New"):
-                    click.echo(elements(value, style, is_array=is_array))
-            else:
-                text = line(pv, value, style, is_array=is_array, wide=arguments["wide"])
-                click.echo(title + text)
-            return isinstance(value, Value)
-
-        show("Old : ")
-        _write(session, channels[0], values, arguments)
-        if not show("New : "):
-            raise SystemExit(1)
-
-
-def _write(
-    session: CommandSession,
-    channel: Channel,
-    values: Sequence[str],
-    arguments: dict[str, Any],
-) -> None:
-    """Send the values as text, which servers turn into whatever the PV is."""
-    code, data = _text_to_send(session, channel, values, arguments)
-    count, raw = pack(code, data)
-    if not arguments["wait_for_it"]:
-        if channel.circuit is not None:
-            channel.circuit.write(channel, code, count, raw)
-        return
-
-    def send(circuit: RawCircuit, answer: Answer) -> None:
-        circuit.write_notify(channel, code, count, raw, answer)
-
-    (answer,) = session.ask([channel], send)
-    if answer is None or answer.error is not None:
-        click.echo(f"Write was not confirmed: {answer and answer.error}", err=True)
-        raise SystemExit(1)
-    response = WriteNotifyResponse(*answer.reading)
-    if not response.status.success:
-        click.echo(f"Write refused: {response.status.description}", err=True)
-        raise SystemExit(1)
-
-
-def _text_to_send(
-    session: CommandSession,
-    channel: Channel,
-    values: Sequence[str],
-    arguments: dict[str, Any],
-) -> tuple[Dbr, Any]:
-    """DBR type and data of what is to be written."""
-    if arguments["char_text"]:
-        return Dbr.CHAR, list(" ".join(values).encode() + b"\0")
-    if arguments["as_array"]:
-        # the first word is the count, as in the tools of EPICS
-        return Dbr.STRING, list(values[1 : 1 + int(values[0])])
-    text = values[0]
-    if channel.native_type is Dbr.ENUM and not arguments["as_string"]:
-        (choices,) = session.read([channel], lambda one: Dbr.GR_ENUM, 0)
-        names = choices.enum_strings if isinstance(choices, Value) else ()
-        is_state = text.encode() in names and not arguments["enum_numbers"]
-        if not is_state and text.lstrip("-").isdigit():
-            return Dbr.DOUBLE, float(text)
-    return Dbr.STRING, text
-
-
-@click.command()
-@click.argument("pvs", nargs=-1, required=True)
-@options(COMMON)
-@click.option("-s", "level", type=int, default=0, help="Accepted.")
-def cainfo(pvs: tuple[str, ...], **arguments: Any) -> None:
-    """Tell where PVs are served, and what they are."""
-    with CommandSession(arguments["wait"]) as session:
-        channels = session.connect(pvs, arguments["priority"])
-        for channel in channels:
-            click.echo(_info(channel))
-        if any(channel.link is None for channel in channels):
-            raise SystemExit(1)
-
-
-def _info(channel: Channel) -> str:
-    """Some lines on one channel."""
-    if channel.link is None:
-        state = "never connected"
-        return f"{channel.name}\n    State:            {state}\n"
-    access = channel.access
-    may_read = "" if access & Access.READ else "no "
-    may_write = "" if access & Access.WRITE else "no "
-    native = ChannelType(channel.native_type).name
-    return (
-        f"{channel.name}\n"
-        f"    State:            connected\n"
-        f"    Host:             {channel.host}\n"
-        f"    Access:           {may_read}read, {may_write}write\n"
-        f"    Native data type: DBF_{native}\n"
-        f"    Request type:     DBR_{native}\n"
-        f"    Element count:    {channel.count}"
-    )
-
-
-class _Stamps:
-    """The time column of camonitor."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._start = time.time()
-        self._last: dict[str, float] = {}
-
-    def text(self, name: str, value: Value) -> str | None:
-        """What to print in place of the time stamp, None for the server's own."""
-        kind = self._kind[-1:] or "s"
-        now = time.time() if "c" in self._kind else value.timestamp
-        if kind == "n":
-            return ""
-        if kind == "r":
-            return f"{now - self._start:+.6f}"
-        if kind in ("i", "I"):
-            key = name if kind == "I" else ""
-            before = self._last.get(key, now)
-            self._last[key] = now
-            return f"{now - before:+.6f}"
-        if "c" in self._kind:
-            moment = time.localtime(now)
-            return time.strftime("%Y-%m-%d %H:%M:%S", moment) + f".{now % 1:.6f}"[2:]
-        return None
-
-
-@click.command()
-@click.argument("pvs", nargs=-1, required=True)
-@options(COMMON, LOOK)
-@click.option("-m", "mask", default="va", help="Events: letters of v l a p.")
-@click.option("-t", "stamps", default="s", help="Time: s c n r i I.")
-@click.option("--duration", type=float, help="Stop after so many seconds.")
-def camonitor(pvs: tuple[str, ...], **arguments: Any) -> None:
-    """Print PVs whenever they change, until Ctrl-C."""
-    style = look(arguments)
-    mask = sum(EVENTS.get(letter, 0) for letter in set(arguments["mask"]))
-    stamps = _Stamps(arguments["stamps"])
-
-    def choose(channel: Channel) -> tuple[int, int]:
-        code = choose_type(channel, Family.TIME, style, arguments["as_string"])
-        return code, min(arguments["count"], channel.count)
-
-    with CommandSession(arguments["wait"]) as session:
-        for channel in session.connect(pvs, arguments["priority"]):
-            printer = _Printer(channel, style, stamps)
-            channel.on_change.append(printer.changed)
-            session.core.monitor(
-                Monitor(channel, choose, mask, printer.update, printer.failed)
-            )
-        forever = float("inf")
-        duration = arguments["duration"]
-        try:
-            session.run_until(lambda: False, forever if duration is None else duration)
-        except KeyboardInterrupt:
-            # the usual way to end it
-            return
-
-
-class _Printer:
-    """Prints one PV of camonitor."""
-
-    def __init__(self, channel: Channel, style: Look, stamps: _Stamps) -> None:
-        self._channel = channel
-        self._style = style
-        self._stamps = stamps
-
-    def update(self, header: Any, payload: bytes) -> None:
-        """A value, or an error in its place."""
-        if header.p1 != 1:
-            click.echo(
-                line(self._channel.name, "*** no access", self._style, is_array=False)
-            )
-            return
-        value = decode(header.type, header.elements, payload)
-        is_array = self._channel.count > 1 and not self._style.char_text
-        text = line(
-            self._channel.name, value, self._style, is_array=is_array, wide=True
-        )
-        other = self._stamps.text(self._channel.name, value)
-        if other is not None:
-            text = text.replace(stamp(value), other, 1)
-        click.echo(text)
-
-    def changed(self, channel: Channel) -> None:
-        """Connected, which updates tell, or disconnected."""
-        if channel.link is None and not channel.closed:
-            text = "*** disconnected"
-            click.echo(line(channel.name, text, self._style, is_array=False))
-
-    def failed(self, error: Exception) -> None:
-        """What went wrong."""
-        click.echo(f"{self._channel.name}: {error}", err=True)
 
 
 class _Parts(click.Group):

@@ -1,10 +1,9 @@
 """What the Channel Access commands share: options, connecting, reading, printing."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
-
-import click
 
 from beamfly.ca.blocking_client import Answer
 from beamfly.ca.channel import Channel
@@ -13,45 +12,40 @@ from beamfly.ca.dbr import Dbr, Family, promote
 from beamfly.ca.driver import Driver
 from beamfly.ca.payloads import Value, decode
 from beamfly.ca.raw_circuit import RawCircuit
-from beamfly.ca.responses import ReadNotifyResponse
+from beamfly.ca.status import ECA_NORMAL
+from beamfly.ca.status import message as status_message
 from beamfly.ca.tool_text import Look, alarm, elements, stamp
+from beamfly.cli.tool_options import Option, flag
 from beamfly.errors import BeamflyError
 
 NAME_WIDTH = 30
 
 
-def options(*groups: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """Several groups of options as one decorator."""
-
-    def decorate(function: Any) -> Any:
-        for group in reversed(groups):
-            for option in reversed(group):
-                function = option(function)
-        return function
-
-    return decorate
-
-
 COMMON = (
-    click.option("-w", "wait", type=float, help="Seconds to wait for PVs."),
-    click.option("-p", "priority", type=click.IntRange(0, 99), default=0),
+    Option("-w", "wait", "Seconds to wait for PVs.", float),
+    Option("-p", "priority", None, int, 0, most=99),
 )
 LOOK = (
-    click.option("-n", "enum_numbers", is_flag=True, help="Enums as numbers."),
-    click.option("-#", "count", type=int, default=0, help="Most elements of an array."),
-    click.option("-S", "char_text", is_flag=True, help="Char arrays as text."),
-    click.option("-e", "exponent", type=int, help="Floats as %e with digits."),
-    click.option("-f", "fixed", type=int, help="Floats as %f with digits."),
-    click.option("-g", "general", type=int, help="Floats as %g with digits."),
-    click.option("-s", "as_string", is_flag=True, help="As the server prints it."),
-    click.option("-lx", "round_x", is_flag=True, help="Floats rounded, hex."),
-    click.option("-lo", "round_o", is_flag=True, help="Floats rounded, octal."),
-    click.option("-lb", "round_b", is_flag=True, help="Floats rounded, binary."),
-    click.option("-0x", "integer_x", is_flag=True, help="Integers in hex."),
-    click.option("-0o", "integer_o", is_flag=True, help="Integers in octal."),
-    click.option("-0b", "integer_b", is_flag=True, help="Integers in binary."),
-    click.option("-F", "separator", default=" ", help="Between fields."),
+    flag("-n", "enum_numbers", "Enums as numbers."),
+    Option("-#", "count", "Most elements of an array.", int, 0),
+    flag("-S", "char_text", "Char arrays as text."),
+    Option("-e", "exponent", "Floats as %e with digits.", int),
+    Option("-f", "fixed", "Floats as %f with digits.", int),
+    Option("-g", "general", "Floats as %g with digits.", int),
+    flag("-s", "as_string", "As the server prints it."),
+    flag("-lx", "round_x", "Floats rounded, hex."),
+    flag("-lo", "round_o", "Floats rounded, octal."),
+    flag("-lb", "round_b", "Floats rounded, binary."),
+    flag("-0x", "integer_x", "Integers in hex."),
+    flag("-0o", "integer_o", "Integers in octal."),
+    flag("-0b", "integer_b", "Integers in binary."),
+    Option("-F", "separator", "Between fields.", default=" "),
 )
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line that whoever reads it has at once."""
+    print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def look(arguments: dict[str, Any]) -> Look:
@@ -90,7 +84,7 @@ class CommandSession:
     def __init__(self, wait: float | None, config: Config | None = None) -> None:
         self._driver = Driver(
             config,
-            lambda text: click.echo(text, err=True),
+            lambda text: say(text, error=True),
             circuit_type=RawCircuit,
         )
         self.core = self._driver.core
@@ -110,7 +104,7 @@ class CommandSession:
         for channel in channels:
             if channel.link is None:
                 text = f"Channel connect timed out: '{channel.name}' not found."
-                click.echo(text, err=True)
+                say(text, error=True)
         return channels
 
     def run_until(self, done: Callable[[], bool], seconds: float) -> bool:
@@ -153,12 +147,11 @@ def _value(answer: Answer | None) -> Value | str:
         return "*** Not connected (PV not found)"
     if answer.error is not None:
         return f"*** {answer.error}"
-    response = ReadNotifyResponse(*answer.reading)
-    if not response.status.success:
-        return f"*** {response.status.description}"
-    head = response.header
+    header, payload = answer.reading
+    if header.p1 != ECA_NORMAL:
+        return f"*** {status_message(header.p1)}"
     try:
-        return decode(head.data_type, head.data_count, b"".join(response.buffers))
+        return decode(header.type, header.elements, payload)
     except BeamflyError as error:
         return f"*** {error}"
 
