@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,19 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Channel Access in tests reaches this machine and no other."""
     for name, value in LOOPBACK.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def patient_flights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ophyd-async gives a PandA one second to begin, whatever else a machine does."""
+    logic = sys.modules.get("ophyd_async.fastcs.panda._fly_logic")
+    if logic is not None:
+        wait: Any = logic.wait_for_value  # type: ignore[attr-defined]
+
+        async def wait_for_value(signal: Any, match: Any, timeout: Any) -> None:
+            await wait(signal, match, 30 if timeout == 1 else timeout)
+
+        monkeypatch.setattr(logic, "wait_for_value", wait_for_value)
 
 
 @pytest.fixture(autouse=True)

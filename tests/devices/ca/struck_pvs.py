@@ -19,7 +19,9 @@ class StruckPvs:
     def __init__(self, prefix: str = "X:SIS1:") -> None:
         self.prefix = prefix
         self.pulses = 0
-        """Pulses from outside that are to come when it is started."""
+        """Pulses from outside that are to come."""
+        self.pulsed = True
+        """Whether they come now, if it was started."""
         self.late = False
         """The inputs are read when DoReadAll says so, not at the end."""
         self.starts = 0
@@ -70,6 +72,8 @@ class StruckPvs:
         wanted = self["NuseAll"].value
         if self["ChannelAdvance"].value:
             wanted = min(wanted, self.pulses)
+            while not (self.pulsed or self._stop.is_set()):
+                await asyncio.sleep(0.005)
         step = max(1, wanted // 5)
         while self["CurrentChannel"].value < wanted and not self._stop.is_set():
             await asyncio.sleep(min(0.05, self["Dwell"].value))

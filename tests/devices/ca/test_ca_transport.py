@@ -22,12 +22,13 @@ HERE = Path(__file__).parent
 MISSING = "Protocol ca not available, did you `pip install ophyd_async[ca]`?"
 
 
+@pytest.mark.timeout(180)
 def test_devices_without_any_other_driver() -> None:
     result = subprocess.run(
         [sys.executable, "-W", "error", str(HERE / "without_libca.py")],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=170,
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -50,12 +51,13 @@ def test_devices_without_any_other_driver() -> None:
     assert found["blocked"] == []
 
 
+@pytest.mark.timeout(180)
 def test_every_device_class_connects_and_is_in_a_scan() -> None:
     result = subprocess.run(
         [sys.executable, "-W", "error", str(HERE / "every_device.py")],
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=170,
         check=False,
     )
     assert result.returncode == 0, result.stderr

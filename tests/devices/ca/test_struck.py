@@ -44,8 +44,15 @@ def server(sis: StruckPvs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Threaded
 
 
 @pytest.fixture
-def RE() -> Iterator[RunEngine]:
+def RE(sis: StruckPvs) -> Iterator[RunEngine]:
+    """Pulses from outside come when the plan has kicked all off."""
+    sis.pulsed = False
+
+    def hook(msg: Any) -> None:
+        sis.pulsed |= msg.command == "complete"
+
     with run_engine() as engine:
+        engine.msg_hook = hook
         yield engine
 
 
@@ -153,7 +160,7 @@ def test_pulses_that_do_not_come(
         match="mcs: 10 of 50 points, and no further one in time; ChannelAdvance is "
         "External: are there pulses",
     ):
-        RE(fly(mcs, num=50, timeout=1.5))
+        RE(fly(mcs, num=50, timeout=3))
     assert docs.rows == 10
     assert server.value("X:SIS1:Acquiring") == 0
 
@@ -242,7 +249,8 @@ def test_what_is_complete_can_be_read_while_it_counts(
 
     async def look() -> None:
         (file,) = tmp_path.iterdir()
-        await until(lambda: mcs._run._written.value == 30, 20)
+        sis.pulsed = True
+        await until(lambda: mcs._run._written.value == 30)
         with open_columns(file) as columns:
             seen.append(len(columns["It"]))
 

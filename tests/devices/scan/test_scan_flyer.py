@@ -22,6 +22,7 @@ from beamfly.devices.scan_plan import ScanPlan
 from beamfly.errors import BadValue, ScanFailed, ScanServerDisconnected
 from beamfly.scan import ConfigLog, Delay, Log, Loop, Set, Wait
 from beamfly.scan.config import ScanConfig
+from beamfly.scan.sequence import submission
 from beamfly.scan.server import ScanServer
 from ca.c_ioc import free_port
 from devices.ca.ca_rig import serving
@@ -248,15 +249,19 @@ async def test_nothing_is_collected_before_anything_is_submitted():
 
 async def test_pause_and_resume_reach_the_server():
     async with flying() as (flyer, server):
-        await flyer.prepare([Loop("loc://i(0)", 1, 10, 1, Delay(0.02))])
+        delays = Loop("loc://i(0)", 1, 10, 1, Delay(0.02))
+        await flyer.prepare([delays, Wait("loc://end(0)", 1)])
         await flyer.kickoff()
         with pytest.raises(NoReplayAllowed):
             await flyer.pause()
         assert server.engine.infos()[0].state == "Paused"
         assert await flyer.state.get_value() == "Paused"
         await flyer.resume()
+        end = submission([Set("loc://end(0)", 1)])
+        server.engine.submit(end, server.now(), queue=False)
+        server._wake()
         await flyer.complete()
-        assert server.engine.infos()[0].state == "Finished"
+        assert server.engine.infos()[-1].state == "Finished"
 
 
 @pytest.mark.parametrize("way", ["stop", "unstage", "stage"])
