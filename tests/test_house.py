@@ -16,8 +16,15 @@ INPUT_OUTPUT_CLOCK = (
 )
 SHELLS = {
     "beamfly.ca": (
-        *("asyncio", "asyncio_channel", "asyncio_wire", "blocking", "blocking_client"),
-        *("blocking_monitor", "catools", "channel_info", "config", "default_client"),
+        *("asyncio", "asyncio_channel", "asyncio_many", "asyncio_wire", "blocking"),
+        *(
+            "blocking_client",
+            "blocking_monitor",
+            "catools",
+            "channel_info",
+            "config",
+            "default_client",
+        ),
         *("driver", "monitors", "operations", "server_asyncio", "server_sockets"),
         *("server_thread", "session", "sockets"),
     ),

@@ -13,6 +13,7 @@ from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.channel import ConnectionState
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
+from beamfly.ca.group import Part
 from beamfly.ca.messages import (
     AccessRights,
     EventAdd,
@@ -21,7 +22,6 @@ from beamfly.ca.messages import (
     WriteNotify,
 )
 from beamfly.ca.payloads import pack
-from beamfly.ca.pending import Bulk
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
 from beamfly.errors import (
@@ -460,9 +460,11 @@ def test_bulk_reads(count: int, chunk: int | None) -> None:
     results: list[Any] = []
     circuit = channels[0].circuit
     assert circuit is not None
-    circuit.read_bulk(channels, Bulk(channels, math.inf, results.append))
+    circuit.read_bulk(Part(circuit, channels), math.inf, results.append)
     rig.run(chunk)
-    (values,) = results
+    values = results[0].values
+    with pytest.raises(CARefused, match="n1 was not read"):
+        results[0].result()
     assert isinstance(values[1], CARefused)
     assert [v for n, v in enumerate(values) if n != 1] == [
         float(n) for n in range(count) if n != 1
@@ -478,12 +480,16 @@ def test_bulk_reads_time_out_and_disconnect() -> None:
     rig.links.clear()
     first: list[Any] = []
     second: list[Any] = []
-    circuit.read_bulk([one, two], Bulk([one, two], 1.0, first.append))
-    circuit.read_bulk([one, two], Bulk([one, two], math.inf, second.append))
+    part = Part(circuit, [one, two])
+    circuit.read_bulk(part, 1.0, first.append)
+    circuit.read_bulk(part, math.inf, second.append)
     rig.later(2.0)
-    assert [type(value) for value in first[0]] == [CATimeout, CATimeout]
+    assert [type(value) for value in first[0].values] == [CATimeout, CATimeout]
     circuit.end_of_file()
-    assert [type(value) for value in second[0]] == [CADisconnected, CADisconnected]
+    assert [type(value) for value in second[0].values] == [
+        CADisconnected,
+        CADisconnected,
+    ]
     assert len(first) == len(second) == 1
 
 

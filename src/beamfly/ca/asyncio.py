@@ -23,12 +23,14 @@ from typing import Any, Self
 
 from beamfly.ca import sockets
 from beamfly.ca.asyncio_channel import Channel, Subscription
+from beamfly.ca.asyncio_many import get_many, put_many
 from beamfly.ca.asyncio_wire import Wire
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.client import ClientCore
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.config import Address, Config
-from beamfly.ca.pending import NEVER, Bulk
+from beamfly.ca.group import Groups
+from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.rules import CircuitState
 from beamfly.errors import CADisconnected
@@ -62,6 +64,8 @@ class Client:
             name_servers=servers,
             on_notice=lambda text: log.warning("%s", text),
         )
+        self.groups = Groups()
+        """Of channels that were last read or written together."""
         self.nothing: asyncio.Future[None] = self.loop.create_future()
         """What is awaited when there is nothing to wait for."""
         self.nothing.set_result(None)
@@ -146,43 +150,7 @@ class Client:
         self, channels: Sequence[Channel], timeout: float | None = DEFAULT_TIMEOUT
     ) -> list[Any]:
         """Native values in the order of the channels; the first error is raised."""
-        end = NEVER if timeout is None else self.loop.time() + timeout
-        for channel in channels:
-            if channel.core.link is None:
-                await channel.wait_connected(
-                    None if timeout is None else max(0.0, end - self.loop.time())
-                )
-        cores = [channel.core for channel in channels]
-        circuits: set[ClientCircuit] = set()
-        for core in cores:
-            if core.circuit is None:
-                # lost again while others were waited for
-                msg = f"{core.name} is not connected; nothing was read"
-                raise CADisconnected(msg, name=core.name, status=192)
-            circuits.add(core.circuit)
-        if len(circuits) == 1:
-            results = await self._bulk(circuits.pop(), cores, end)
-        else:
-            results = await self._bulks(circuits, cores, end)
-        for value in results:
-            if isinstance(value, Exception):
-                raise value
-        return results
-
-    async def _bulks(
-        self, circuits: Iterable[ClientCircuit], cores: list[CoreChannel], end: float
-    ) -> list[Any]:
-        """Read channels of several circuits at once."""
-        results: list[Any] = [None] * len(cores)
-        reading: list[tuple[list[int], asyncio.Future[list[Any]]]] = []
-        for circuit in circuits:
-            places = [n for n, core in enumerate(cores) if core.circuit is circuit]
-            mine = [cores[place] for place in places]
-            reading.append((places, self._bulk(circuit, mine, end)))
-        for places, values in reading:
-            for place, value in zip(places, await values, strict=True):
-                results[place] = value
-        return results
+        return await get_many(self, channels, timeout)
 
     async def put_many(
         self,
@@ -191,27 +159,18 @@ class Client:
         wait: bool = False,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
-        """Write one value to each channel; the first error is raised."""
-        puts = [
-            channel.put(value, wait=wait, timeout=timeout)
-            for channel, value in zip(channels, values, strict=True)
-        ]
-        for put in puts:
-            await put
+        """Write one value to each channel, once all are connected.
 
-    def _bulk(
-        self, circuit: ClientCircuit, cores: list[CoreChannel], end: float
-    ) -> "asyncio.Future[list[Any]]":
-        """Read channels of one circuit with one future."""
-        future: asyncio.Future[list[Any]] = self.loop.create_future()
+        Values leave in the order of the channels, or none does. The first error is
+        raised.
 
-        def done(values: list[Any]) -> None:
-            if not future.done():
-                future.set_result(values)
-
-        circuit.read_bulk(cores, Bulk(cores, end, done))
-        self.sent(circuit, end)
-        return future
+        Args:
+            channels: May be the same one again and again.
+            values: As many, as for `Channel.put`.
+            wait: Whether to wait until the servers have processed all.
+            timeout: Seconds, None for ever; then CATimeout.
+        """
+        await put_many(self, channels, values, wait, timeout)
 
     def close_channel(self, channel: CoreChannel) -> None:
         """Give up a channel."""

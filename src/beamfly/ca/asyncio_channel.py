@@ -8,10 +8,10 @@ from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import ConnectionState, Monitor, Request
 from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
+from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
-from beamfly.ca.requests import SIMPLE
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CAError, CATimeout
 

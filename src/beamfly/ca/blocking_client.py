@@ -17,20 +17,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
+from beamfly.ca.bulk import Bulk, merged
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import Monitor, Request
-from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.driver import Driver
+from beamfly.ca.group import Group, Groups
 from beamfly.ca.message import EventMask
+from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.notices import blame, warn
 from beamfly.ca.payloads import Value, pack
-from beamfly.ca.pending import NEVER, Bulk
+from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
-from beamfly.ca.requests import SIMPLE
 from beamfly.ca.status import ECA_TIMEOUT
-from beamfly.errors import CADisconnected, CATimeout
+from beamfly.errors import BadValue, CATimeout
 
 
 class Answer(Request):
@@ -67,6 +68,7 @@ class Client:
         """
         self.driver = Driver(config, warn)
         self.core = self.driver.core
+        self._groups = Groups()
 
     def __enter__(self) -> Self:
         return self
@@ -120,29 +122,12 @@ class Client:
     ) -> list[Any]:
         """Native values in the order of the channels; the first error is raised."""
         end = time.monotonic() + timeout
-        self.wait_connected(channels, timeout)
-        places: dict[ClientCircuit, list[int]] = {}
-        for place, channel in enumerate(channels):
-            circuit = channel.core.circuit
-            if circuit is None:
-                msg = f"{channel.name} is not connected; nothing was read"
-                raise CADisconnected(msg, name=channel.name, status=192)
-            places.setdefault(circuit, []).append(place)
-        answers: list[list[Any]] = []
+        group = self._groups.known(channels) or self._group(channels, timeout)
         bulks: list[Bulk] = []
-        for circuit, here in places.items():
-            cores = [channels[place].core for place in here]
-            bulks.append(Bulk(cores, end, answers.append))
-            circuit.read_bulk(cores, bulks[-1])
-        for circuit, bulk in zip(places, bulks, strict=True):
-            self.driver.exchange(circuit, lambda bulk=bulk: bulk.done, NEVER)
-        results: list[Any] = [None] * len(channels)
-        for here, bulk in zip(places.values(), bulks, strict=True):
-            for place, value in zip(here, bulk.values, strict=True):
-                if isinstance(value, Exception):
-                    raise value
-                results[place] = value
-        return results
+        for part in group.parts:
+            bulks.append(part.circuit.read_bulk(part, end))
+            self.driver.flush(part.circuit)
+        return self._result(bulks)
 
     def put_many(
         self,
@@ -151,24 +136,41 @@ class Client:
         wait: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
-        """Write one value to each channel in one go; the first error is raised."""
-        self.wait_connected(channels, timeout)
+        """Write one value to each channel in one go; the first error is raised.
+
+        Values leave in the order of the channels, or none does.
+
+        Args:
+            channels: May be the same one again and again.
+            values: As many, as for `Channel.put`.
+            wait: Whether to wait until the servers have processed all.
+            timeout: Seconds; then CATimeout.
+        """
+        values = [*values]
+        if len(values) != len(channels):
+            msg = f"{len(channels)} PVs take as many values, not {len(values)}"
+            raise BadValue(f"{msg}; nothing was written")
         end = time.monotonic() + timeout
-        answers: list[Answer] = []
-        for channel, value in zip(channels, values, strict=True):
-            answer = channel.queue_put(value, None, wait, end)
-            if answer is not None:
-                answers.append(answer)
+        group = self._groups.known(channels) or self._group(channels, timeout)
+        bulks: list[Bulk] = []
+        for part, share in zip(group.parts, group.shares(values), strict=True):
+            if wait:
+                bulks.append(part.circuit.write_bulk(part, share, end))
+            else:
+                part.circuit.write_many(part, share)
+            self.driver.flush(part.circuit)
+        self._result(bulks)
 
-        def done() -> bool:
-            while answers and answers[-1].done and answers[-1].error is None:
-                answers.pop()
-            return all(answer.done for answer in answers)
+    def _group(self, channels: Sequence["Channel"], timeout: float) -> Group:
+        """The group of channels, once all are connected."""
+        self.wait_connected(channels, timeout)
+        return self._groups.new(channels)
 
-        self.driver.run_until(done, NEVER)
-        for answer in answers:
-            if answer.error is not None:
-                raise answer.error
+    def _result(self, bulks: list[Bulk]) -> list[Any]:
+        """Work until all answers are there."""
+        for bulk in bulks:
+            self.driver.exchange(bulk.part.circuit, lambda bulk=bulk: bulk.told, NEVER)
+        return merged(bulks)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Serve monitors and reconnections for a while, or until something is true."""

@@ -42,6 +42,9 @@ class Request:
         """Whether anybody still waits; what is not sent yet is dropped if not."""
         return True
 
+    def on_drop(self) -> object:
+        """It was not sent, since it was not wanted any more."""
+
     def on_value(self, *reading: Any) -> object:
         """The answer, as in `beamfly.ca.readings`; no argument for a write."""
         raise NotImplementedError

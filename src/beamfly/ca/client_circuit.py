@@ -120,6 +120,7 @@ class ClientCircuit(RequestCircuit):
         """A channel is gone from here: fail what is under way, forget monitors."""
         if channel.circuit is self:
             self._live -= 1
+            self.losses += 1
         channel.circuit = channel.link = None
         channel.busy, channel.puts = False, None
         for monitor in channel.monitors:

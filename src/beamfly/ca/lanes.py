@@ -13,13 +13,16 @@ thing more slowly: `tests/ca` checks that both agree.
 
 import struct
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beamfly.ca import runs
 from beamfly.ca.dbr import Dbr, Family, layout, padded
 from beamfly.ca.header import SHAPE, shape
 from beamfly.ca.message import Command
 from beamfly.ca.readings import EPOCH_NS, NANO, readable, scalar_record
+
+if TYPE_CHECKING:
+    from beamfly.ca.pending import Pending
 
 LONG_RUN = 96
 """Messages from which numpy is faster than struct."""
@@ -38,13 +41,6 @@ class SomeLane(Protocol):
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run, return where it stopped."""
         ...
-
-
-class Waiting(Protocol):
-    """Who asked for something, and is told here."""
-
-    def on_value(self, *reading: Any) -> object:
-        """The answer, as in `beamfly.ca.readings`; nothing for a write."""
 
 
 class _Run:
@@ -88,16 +84,14 @@ class ReadLane:
     def __init__(
         self,
         code: Dbr,
-        pending: dict[int, Any],
-        bulks: list[Any],
+        pending: "Pending",
         failed: Callable[[Exception], object],
     ) -> None:
         """Prepare for one type.
 
         Args:
             code: The type.
-            pending: Who is `Waiting`, by number; entries are removed when answered.
-            bulks: Who asked for many at once, see `beamfly.ca.runs.Bulk`.
+            pending: Who is waiting; entries are removed when answered.
             failed: Told of the exception when a callback raises.
         """
         row = layout(code)
@@ -105,7 +99,6 @@ class ReadLane:
         self.shapes = (self.shape,)
         self._code = code
         self._pending = pending
-        self._bulks = bulks
         self._failed = failed
         self._record = scalar_record(code)
         self._is_text = row.base is Dbr.STRING
@@ -116,15 +109,10 @@ class ReadLane:
         """Parse a run."""
         size = self._record.size
         count = min((end - at) // size, MOST)
-        if self._bulks and not self._is_text | self._is_time:
-            several = self._run.look(view, at, count)
-            if several:
-                after = runs.bulk_run(
-                    view, at, several, self._code, self.shape, self._bulks
-                )
-                self._run.found(several, (after - at) // size)
-                if after > at:
-                    return after
+        if self._pending.bulks and not self._is_time:
+            after = self._bulk(view, at, count)
+            if after > at:
+                return after
         wanted, pending = self.shape, self._pending
         for row in self._record.iter_unpack(view[at : at + count * size]):
             if row[0] != wanted or row[1] != 1:
@@ -144,6 +132,25 @@ class ReadLane:
                 self._failed(error)
         return at
 
+    def _bulk(self, view: memoryview, at: int, count: int) -> int:
+        """Answers with consecutive numbers for one who asked for many at once."""
+        size = self._record.size
+        several = 0 if self._is_text else self._run.look(view, at, count)
+        if several:
+            bulks: list[Any] = self._pending.bulks
+            after = runs.bulk_run(view, at, several, self._code, self.shape, bulks)
+            self._run.found(several, (after - at) // size)
+            if after > at:
+                return after
+        rows = self._record.iter_unpack(view[at : at + count * size])
+        make = _texts if self._is_text else None
+        return at + size * self._pending.take_run(self.shape, rows, make, self._failed)
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    """Values of answers as they are handed on."""
+    return [readable(raw) for raw in values]
+
 
 class WriteLane:
     """Answers to writes of so many elements of a type."""
@@ -154,7 +161,7 @@ class WriteLane:
         self,
         code: int,
         count: int,
-        pending: dict[int, Any],
+        pending: "Pending",
         failed: Callable[[Exception], object],
     ) -> None:
         """Prepare for one type and count; the rest is as for `ReadLane`."""
@@ -165,11 +172,18 @@ class WriteLane:
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run."""
+        pending = self._pending
         most = min((end - at) // 16, MOST)
-        for head, ok, number in self._record.iter_unpack(view[at : at + most * 16]):
+        rows = self._record.iter_unpack(view[at : at + most * 16])
+        if pending.bulks:
+            taken = pending.take_run(self.shape, rows, _nothing, self._failed)
+            if taken:
+                return at + 16 * taken
+            rows = self._record.iter_unpack(view[at : at + most * 16])
+        for head, ok, number in rows:
             if head != self.shape or ok != 1:
                 break
-            request = self._pending.pop(number, None)
+            request = pending.pop(number, None)
             if request is None:
                 break
             at += 16
@@ -178,6 +192,11 @@ class WriteLane:
             except Exception as error:
                 self._failed(error)
         return at
+
+
+def _nothing(values: list[Any]) -> list[None]:
+    """What a write is answered with."""
+    return [None] * len(values)
 
 
 class OpeningLane:

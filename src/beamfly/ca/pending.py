@@ -2,16 +2,20 @@
 
 `Pending` is the dict that the fast lanes take entries from. Deadlines cost nothing per
 request: only the nearest one is known, and when it comes everything is looked through.
+What was asked in bulk, see `beamfly.ca.bulk`, stands in a list beside it.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.dbr import Dbr, value_dtype
-from beamfly.ca.status import ECA_TIMEOUT
+from beamfly.ca.status import ECA_NORMAL, ECA_TIMEOUT
 from beamfly.ca.status import message as status_message
 from beamfly.errors import BeamflyError, CARefused, CATimeout
+
+if TYPE_CHECKING:
+    from beamfly.ca.bulk import Bulk
 
 NEVER = float("inf")
 
@@ -35,68 +39,6 @@ def refused(name: str, status: int, verb: str) -> CARefused:
     """The error for a failure status; verb is read, written, monitored or served."""
     text = f"{name} was not {verb}: {status_message(status)} (ECA {status})"
     return CARefused(text, name=name, status=status)
-
-
-class Bulk:
-    """Many reads that are answered together."""
-
-    def __init__(
-        self,
-        channels: list[Channel],
-        deadline: float,
-        on_done: Callable[[list[Any]], object],
-    ) -> None:
-        """Prepare for the values of some channels.
-
-        Args:
-            channels: In the order of the values.
-            deadline: When those that are missing are given up.
-            on_done: Called once, with a value or an exception for each channel.
-        """
-        self.low = self.high = 0
-        """Numbers of the requests, high exclusive."""
-        self.channels = channels
-        self.deadline = deadline
-        self.values: list[Any] = [None] * len(channels)
-        self._missing = set(range(len(channels)))
-        self._on_done: Callable[[list[Any]], object] = on_done
-
-    def on_values(self, first: int, values: list[Any]) -> None:
-        """Answers to consecutive numbers."""
-        at = first - self.low
-        self.values[at : at + len(values)] = values
-        if len(values) == len(self._missing) == len(self.values):
-            self._missing.clear()
-        elif len(values) == 1:
-            self._missing.discard(at)
-        else:
-            self._missing.difference_update(range(at, at + len(values)))
-        self._finish()
-
-    def fail(
-        self, make: Callable[[Channel], Exception], channel: Channel | None
-    ) -> None:
-        """Give up what is missing, of one channel or of all."""
-        for at in tuple(self._missing):
-            if channel is None or self.channels[at] is channel:
-                self.values[at] = make(self.channels[at])
-                self._missing.discard(at)
-        self._finish()
-
-    def _finish(self) -> None:
-        """Tell, once, when nothing is missing."""
-        if not self._missing:
-            on_done, self._on_done = self._on_done, _told
-            on_done(self.values)
-
-    @property
-    def done(self) -> bool:
-        """Whether all answers are in."""
-        return not self._missing
-
-
-def _told(values: list[Any]) -> None:
-    """Nobody is to be told twice."""
 
 
 class Put(Request):
@@ -143,7 +85,7 @@ class _ArrayRequest(Request):
         self._base = base
 
     def on_value(self, *reading: Any) -> None:
-        self._request.on_value(_array(reading[0], self._base), *reading[1:])
+        self._request.on_value(as_array(reading[0], self._base), *reading[1:])
 
     def on_error(self, error: Exception) -> None:
         self._request.on_error(error)
@@ -158,13 +100,13 @@ def array_sink(sink: Callable[..., object], base: Dbr) -> Callable[..., object]:
     """A callback whose value is an array, or a list of str, even for one element."""
 
     def arrayed(value: Any, *rest: Any) -> object:
-        return sink(_array(value, base), *rest)
+        return sink(as_array(value, base), *rest)
 
     return arrayed
 
 
-def _array(value: Any, base: Dbr) -> Any:
-    """One element as an array."""
+def as_array(value: Any, base: Dbr) -> Any:
+    """One element as an array, or as a list of str; anything else as it is."""
     if base is Dbr.STRING:
         return [value] if isinstance(value, str) else value
     if isinstance(value, (int, float)):
@@ -190,7 +132,7 @@ class Pending(dict[int, Request]):
         if request.deadline < self.deadline:
             self.deadline = request.deadline
 
-    def add_bulk(self, bulk: Bulk) -> None:
+    def add_bulk(self, bulk: "Bulk") -> None:
         """A bulk read is on its way."""
         self.bulks.append(bulk)
         self.deadline = min(self.deadline, bulk.deadline)
@@ -203,8 +145,47 @@ class Pending(dict[int, Request]):
             return
         bulk = self._bulk(number)
         if bulk is not None:
-            bulk.on_values(number, [reading[0]])
+            bulk.on_values(number, [reading[0] if reading else None])
             self.tidy()
+
+    def take_run(
+        self,
+        shape: int,
+        rows: Iterable[tuple[Any, ...]],
+        make: Callable[[list[Any]], list[Any]] | None,
+        failed: Callable[[Exception], object],
+    ) -> int:
+        """Answers with consecutive numbers for one bulk; how many there were.
+
+        Args:
+            shape: First eight bytes of their headers, as a number.
+            rows: Shape, status, number, what else there is, value.
+            make: Makes what is handed on of the values; None: as they are.
+            failed: Told of the exception when a callback raises.
+        """
+        bulk = None
+        first = last = 0
+        values: list[Any] = []
+        for row in rows:
+            number = row[2]
+            if bulk is None:
+                bulk = self._bulk(number)
+                if bulk is None:
+                    return 0
+                first, last = number, bulk.high
+            if row[0] != shape or row[1] != ECA_NORMAL:
+                break
+            if number != first + len(values) or number == last:
+                break
+            values.append(row[-1])
+        if bulk is None:
+            return 0
+        try:
+            bulk.on_values(first, values if make is None else make(values))
+        except Exception as error:
+            failed(error)
+        self.tidy()
+        return len(values)
 
     def refuse(self, number: int, status: int, verb: str) -> bool:
         """A refusal has come; False if nobody waits for it."""
@@ -216,7 +197,7 @@ class Pending(dict[int, Request]):
         if bulk is None:
             return False
         name = bulk.channels[number - bulk.low].name
-        bulk.on_values(number, [refused(name, status, verb)])
+        bulk.on_error(number, refused(name, status, verb))
         self.tidy()
         return True
 
@@ -234,7 +215,7 @@ class Pending(dict[int, Request]):
                 self.pop(key).on_error(error)
         for bulk in tuple(self.bulks):
             if bulk.deadline <= now:
-                bulk.fail(lambda channel: _timeout(channel, host), None)
+                bulk.expire(lambda channel: _timeout(channel, host))
         self.tidy()
         waiting = [request.deadline for request in self.values()]
         waiting += [bulk.deadline for bulk in self.bulks]
@@ -261,7 +242,7 @@ class Pending(dict[int, Request]):
         """Bulk reads that are complete are forgotten."""
         self.bulks[:] = [bulk for bulk in self.bulks if not bulk.done]
 
-    def _bulk(self, number: int) -> Bulk | None:
+    def _bulk(self, number: int) -> "Bulk | None":
         for bulk in self.bulks:
             if bulk.low <= number < bulk.high:
                 return bulk

@@ -1,23 +1,32 @@
 """Reads and writes that are under way on a client's circuit.
 
-`read`, `read_bulk`, `write` and `write_notify` queue a request; its answer, refusal or
-time-out reaches the `Request` later. They skip the general `send`, because they are
-said thousands of times per second; `tests/ca` checks that servers see the same.
+`read`, `write` and `write_notify` queue a request; its answer, refusal or time-out
+reaches the `Request` later. `read_bulk`, `write_many` and `write_bulk` are the same for
+many channels. All skip the general `send`, because they are said thousands of times per
+second; `tests/ca` checks that servers see the same.
 """
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from beamfly.ca import lanes
+from beamfly.ca.bulk import Bulk, BulkPut, Member
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.circuit import Circuit
 from beamfly.ca.dbr import Dbr, Family, layout
-from beamfly.ca.header import LARGE, Header, pack_header, shape
+from beamfly.ca.group import Part
+from beamfly.ca.header import LARGE, Header, pack_header
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command, Sender
-from beamfly.ca.pending import NEVER, Bulk, Numbers, Pending, Put, array_request
+from beamfly.ca.native_messages import (
+    NUMBER_FORMS,
+    native,
+    numbers,
+    write,
+)
+from beamfly.ca.pending import NEVER, Numbers, Pending, Put, array_request
 from beamfly.ca.readings import reading
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.status import ECA_NORMAL
@@ -25,30 +34,9 @@ from beamfly.errors import CADisconnected
 
 AUTOSIZE_MINOR = 13
 """First minor version of servers that know count 0."""
-SMALL_BYTES = 4096
-"""Payloads up to here are copied behind their header, larger ones sent as they are."""
-
 
 _CLOSED = CircuitState.CLOSED
-_BULK = struct.Struct(">QII")
-_READ = shape(Command.READ_NOTIFY, 0, 0, 0)
-
-
-SIMPLE = frozenset({int, float})
-"""Types of numbers that `write_number` is worth being asked for."""
-
-
-def _number_form(code: Dbr) -> tuple[Callable[..., bytes] | None, int]:
-    """How a WRITE of one number of a type is packed, and its first eight bytes."""
-    row = layout(code)
-    if code is Dbr.STRING:
-        return None, 0
-    record = struct.Struct(f">QII{row.element_format}{8 - row.element}x")
-    return record.pack, shape(Command.WRITE, 8, code, 1)
-
-
-_NUMBERS = [_number_form(Dbr(code)) for code in range(7)]
-"""By native type."""
+_WRITE = Command.WRITE << 48
 
 
 class RequestCircuit(Circuit):
@@ -75,6 +63,8 @@ class RequestCircuit(Circuit):
         self.pending = Pending()
         """Requests that are not answered yet."""
         self.notice = notice
+        self.losses: int = 0
+        """How many channels it has lost."""
         self._numbers = numbers
         self._laned: set[tuple[int, ...]] = set()
         self._takers: dict[int, Callable[[Header, memoryview], None]] = {
@@ -103,24 +93,28 @@ class RequestCircuit(Circuit):
             pack_header(Command.READ_NOTIFY, 0, code, count, link.sid, number)
         )
 
-    def read_bulk(self, channels: list[Channel], bulk: Bulk) -> None:
-        """Ask for the native scalars of many connected channels at once."""
-        bulk.low = self._numbers.take(len(channels))
-        bulk.high = bulk.low + len(channels)
-        links = [self._link(channel) for channel in channels]
-        for code in {link.type for link in links}:
+    def read_bulk(
+        self,
+        part: Part,
+        deadline: float,
+        on_done: Callable[[Bulk], object] | None = None,
+    ) -> Bulk:
+        """Ask for the values of many channels at once, in their own types.
+
+        Args:
+            part: The channels, all connected to this circuit.
+            deadline: When those that are missing are given up.
+            on_done: Called once, when there is a value or an error for each channel.
+        """
+        for code in part.types:
             if (Command.READ_NOTIFY, code) not in self._laned:
                 self._read_lane(Dbr(code))
-        autosize = self.minor >= AUTOSIZE_MINOR
-        numbers = range(bulk.low, bulk.high)
-        messages = [
-            pack_header(Command.READ_NOTIFY, 0, link.type, link.count, link.sid, number)
-            if not autosize
-            else _BULK.pack(_READ | link.type << 16, link.sid, number)
-            for number, link in zip(numbers, links, strict=True)
-        ]
+        low = self._numbers.take(len(part.links))
+        knows = self.minor >= AUTOSIZE_MINOR
+        self.outbox.put(part.reads(low) if knows else part.old_reads(low))
+        bulk = Bulk(part, part.in_order(part.channels), low, deadline, on_done)
         self.pending.add_bulk(bulk)
-        self.outbox.put(b"".join(messages))
+        return bulk
 
     def write_number(self, channel: Channel, value: float) -> bool:
         """`write` of one number as the channel's own type, in one step.
@@ -130,11 +124,11 @@ class RequestCircuit(Circuit):
         link = channel.link
         if link is None or self.state is _CLOSED:
             return False
-        pack, first = _NUMBERS[link.type]
-        if pack is None:
+        make, first = NUMBER_FORMS[link.type]
+        if make is None:
             return False
         try:
-            self.outbox.add(pack(first, link.sid, link.cid, value))
+            self.outbox.add(make(_WRITE | first, link.sid, link.cid, value))
         except (struct.error, OverflowError):
             # wrapped, cut, or refused with a sentence
             return False
@@ -170,6 +164,7 @@ class RequestCircuit(Circuit):
             if not request.wanted:
                 # a value that was given up must not be written much later
                 self.pending.pop(number, None)
+                request.on_drop()
             elif number in self.pending:
                 put.sent = True
                 channel.busy = True
@@ -188,6 +183,77 @@ class RequestCircuit(Circuit):
         while channel.puts and not channel.busy:
             channel.puts.popleft()()
 
+    def write_many(self, part: Part, values: Sequence[Any]) -> None:
+        """`write` of a value to each channel, in order, or to none.
+
+        Args:
+            part: The channels, all connected to this circuit.
+            values: What users write; BadValue if one does not fit.
+        """
+        links = part.links
+        simple = numbers(Command.WRITE, part, [link.cid for link in links], values)
+        if simple is not None:
+            self.outbox.put(simple)
+            return
+        packed = [native(*each) for each in zip(links, values, strict=True)]
+        for link, (code, count, data) in zip(links, packed, strict=True):
+            self._put(Command.WRITE, code, count, link.sid, link.cid, data)
+
+    def write_bulk(
+        self,
+        part: Part,
+        values: Sequence[Any],
+        deadline: float,
+        on_done: Callable[[Bulk], object] | None = None,
+    ) -> BulkPut:
+        """`write_notify` of a value to each channel, in order, or to none.
+
+        Args:
+            part: The channels, all connected to this circuit.
+            values: What users write; BadValue if one does not fit.
+            deadline: When nobody waits any more.
+            on_done: Called once, when processing of all is over.
+        """
+        channels, links = part.channels, part.links
+        low = self._numbers.take(len(links))
+        bulk = BulkPut(part, low, deadline, self._next_put, on_done)
+        busy = [channel for channel in channels if channel.busy]
+        if not busy and len({*part.sids}) == len(links):
+            parameters = range(bulk.low, bulk.high)
+            simple = numbers(Command.WRITE_NOTIFY, part, parameters, values)
+            if simple is not None:
+                self.outbox.put(simple)
+                self.pending.add_bulk(bulk)
+                for code in part.types:
+                    self._write_lane(code, 1)
+                for channel in channels:
+                    channel.busy = True
+                return bulk
+        packed = [native(*each) for each in zip(links, values, strict=True)]
+        self.pending.add_bulk(bulk)
+        for at, channel in enumerate(channels):
+            self._write_member(bulk, low + at, channel, *packed[at])
+        return bulk
+
+    def _write_member(
+        self,
+        bulk: BulkPut,
+        number: int,
+        channel: Channel,
+        code: int,
+        count: int,
+        data: bytes | memoryview,
+    ) -> None:
+        """One write of a bulk: at once, or when the channel is free."""
+        if channel.busy:
+            member = Member(bulk, number, self.pending.tidy)
+            self.write_notify(channel, code, count, data, member)
+            return
+        channel.busy = True
+        self._write_lane(code, count)
+        sid = self._link(channel).sid
+        self._put(Command.WRITE_NOTIFY, code, count, sid, number, data)
+
     def _put(
         self,
         command: Command,
@@ -197,13 +263,12 @@ class RequestCircuit(Circuit):
         number: int,
         data: bytes | memoryview,
     ) -> None:
-        """Queue a write, without copying what is large."""
-        fill = -len(data) % 8
-        head = pack_header(command, len(data) + fill, code, count, sid, number)
-        if len(data) <= SMALL_BYTES:
-            self.outbox.put(b"".join((head, data, bytes(fill))))
-        else:
-            self.outbox.put(head, data, bytes(fill))
+        """Queue a write."""
+        self.outbox.put(*write(command, code, count, sid, number, data))
+
+    def links(self, channels: Sequence[Channel]) -> list[Link]:
+        """The channels' open links, or CADisconnected."""
+        return [*map(self._link, channels)]
 
     def _link(self, channel: Channel) -> Link:
         """The channel's open link, or CADisconnected."""
@@ -270,8 +335,7 @@ class RequestCircuit(Circuit):
         """Answers with one element of a type may come in runs."""
         self._laned.add((Command.READ_NOTIFY, code))
         if layout(code).family in (Family.PLAIN, Family.TIME):
-            bulks = self.pending.bulks
-            self._lane(lanes.ReadLane(code, self.pending, bulks, self._failed))
+            self._lane(lanes.ReadLane(code, self.pending, self._failed))
 
     def _write_lane(self, code: int, count: int) -> None:
         """Answers to such writes may come in runs."""

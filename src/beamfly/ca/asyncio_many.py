@@ -1,0 +1,110 @@
+"""Reads and writes of many channels with one future for each server.
+
+What `get_many` and `put_many` of `beamfly.ca.asyncio.Client` do.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from beamfly.ca.bulk import Bulk, merged
+from beamfly.ca.group import Group
+from beamfly.ca.pending import NEVER
+from beamfly.errors import BadValue
+
+if TYPE_CHECKING:
+    from beamfly.ca.asyncio import Client
+    from beamfly.ca.asyncio_channel import Channel
+
+
+async def get_many(
+    client: "Client", channels: "Sequence[Channel]", timeout: float | None
+) -> list[Any]:
+    """Native values in the order of the channels; the first error is raised."""
+    end = _end(client, timeout)
+    group = client.groups.known(channels)
+    if group is None:
+        group = await _group(client, channels, end)
+    together = _Together(client)
+    for part in group.parts:
+        together.add(part.circuit.read_bulk(part, end, together.waiting()))
+        client.sent(part.circuit, end)
+    return await together.result()
+
+
+async def put_many(
+    client: "Client",
+    channels: "Sequence[Channel]",
+    values: Sequence[Any],
+    wait: bool,
+    timeout: float | None,
+) -> None:
+    """Write one value to each channel; the first error is raised."""
+    values = [*values]
+    if len(values) != len(channels):
+        msg = f"{len(channels)} PVs take as many values, not {len(values)}"
+        raise BadValue(f"{msg}; nothing was written")
+    end = _end(client, timeout)
+    group = client.groups.known(channels)
+    if group is None:
+        group = await _group(client, channels, end)
+    together = _Together(client)
+    for part, share in zip(group.parts, group.shares(values), strict=True):
+        circuit = part.circuit
+        if wait:
+            told = together.waiting()
+            together.add(circuit.write_bulk(part, share, end, told))
+        else:
+            circuit.write_many(part, share)
+        client.sent(circuit, end if wait else NEVER)
+    if wait:
+        await together.result()
+
+
+def _end(client: "Client", timeout: float | None) -> float:
+    """When so many seconds are over, on the loop's clock."""
+    return NEVER if timeout is None else client.loop.time() + timeout
+
+
+async def _group(client: "Client", channels: "Sequence[Channel]", end: float) -> Group:
+    """The group of channels, once all are connected."""
+    for channel in channels:
+        if channel.core.link is None:
+            left = None if end == NEVER else max(0.0, end - client.loop.time())
+            await channel.wait_connected(left)
+    return client.groups.new(channels)
+
+
+class _Together:
+    """Bulks that are waited for together."""
+
+    def __init__(self, client: "Client") -> None:
+        self._loop = client.loop
+        self._bulks: list[Bulk] = []
+        self._futures: list[asyncio.Future[None]] = []
+
+    def waiting(self) -> Callable[[Bulk], None]:
+        """What the next bulk is to call when it is done."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._futures.append(future)
+
+        def done(bulk: Bulk) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        return done
+
+    def add(self, bulk: Bulk) -> None:
+        """Wait for this."""
+        self._bulks.append(bulk)
+
+    async def result(self) -> list[Any]:
+        """All values; who is cancelled meanwhile does not want them any more."""
+        try:
+            for future in self._futures:
+                await future
+        except BaseException:
+            for bulk in self._bulks:
+                bulk.give_up()
+            raise
+        return merged(self._bulks)
