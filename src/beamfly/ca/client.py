@@ -15,13 +15,13 @@ rest.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from beamfly.ca.addresses import Address, dotted, host_of, number_of
 from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.ca.pending import Numbers
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import Searches, parse_datagram, parse_replies, register_message
@@ -41,8 +41,8 @@ LONGEST_NAME = 500
 """Bytes of a PV name that fit a message."""
 
 
-@dataclass(frozen=True)
-class Identity:
+@frozen
+class Identity(Frozen):
     """What a client tells servers, and how it behaves."""
 
     user: str = ""
@@ -89,6 +89,8 @@ class ClientCore:
         self.now = self._start = now
         self.notice = on_notice
         self.searches = Searches(identity.longest_search_period)
+        self.guesses: dict[int, Callable[[], object]] = {}
+        """Channel that a server is asked for without a search -> told of a refusal."""
         self._circuit_type = circuit_type
         self._numbers = Numbers()
         self._cids = Numbers()
@@ -268,6 +270,9 @@ class ClientCore:
         self._lost(channel, circuit, CADisconnected(msg, status=ECA_DISCONN))
         if circuit.unused:
             circuit.close(CADisconnected(msg, status=ECA_DISCONN))
+        tell = self.guesses.pop(channel.cid, None)
+        if tell is not None:
+            tell()
 
     def found(self, reply: SearchReply, circuit: ClientCircuit) -> None:
         """A name server answered."""

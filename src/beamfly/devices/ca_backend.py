@@ -34,7 +34,7 @@ from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import readable
 from beamfly.ca.status import ECA_NOWTACCESS
-from beamfly.devices.ca_channels import ChannelHold, hold_channel
+from beamfly.devices.ca_channels import ChannelHold, hold_channel, server_of
 from beamfly.devices.ca_converters import Converter, make_converter
 from beamfly.devices.ca_finder import find, find_each
 from beamfly.devices.ca_lost import found_again
@@ -114,6 +114,8 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         )
         self.initial_values: dict[str, Any] = {}
         """PV -> what it was when it connected: a number, bytes, or several of them."""
+        self.neighbour = ""
+        """A PV that is connected as a rule and most likely on the same server."""
         self.subscription: CaSubscription[SignalDatatypeT] | None = None
         """While somebody listens."""
         self._converter: Converter | None = None
@@ -140,7 +142,8 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         """
         digits = self.datatype is int
         if self.read_pv == self.write_pv:
-            found = [await find(self.read_pv, timeout, digits)]
+            guess = server_of(self.neighbour) if self.neighbour else None
+            found = [await find(self.read_pv, timeout, digits, guess)]
         else:
             pvs = {"read_pv": self.read_pv, "write_pv": self.write_pv}
             found = await find_each(pvs, timeout, digits)

@@ -83,7 +83,9 @@ def server_of(name: str) -> ClientCircuit | None:
     """Where a PV is connected that somebody holds in the running loop, if it is."""
     entry = _holds.get(asyncio.get_running_loop(), {}).get(name)
     hold = None if entry is None else entry()
-    return None if hold is None or not hold.usable else hold.channel.core.circuit
+    if hold is None or not hold.usable or not hold.channel.connected:
+        return None
+    return hold.channel.core.circuit
 
 
 def _release(entry: Any) -> None:

@@ -7,174 +7,58 @@ one timer, and each PV is read in the moment in which its channel opens.
 Only the value is asked for where that is enough: the server need not look up units and
 limits, which nobody wants before `describe`, and numbers are answered in a form that is
 parsed much faster.
+
+A field of a record is not searched for when the record is connected already: its server
+is asked at once, and tells at once if there is no such field. Nobody answers a search
+for what does not exist, so that one would have to wait to learn the same. A gateway may
+refuse what it has not been asked to look for yet; so a search follows a refusal, for a
+short while.
 """
 
 import asyncio
 import logging
-from asyncio import Future, get_running_loop
+from asyncio import get_running_loop
 from collections.abc import Mapping
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from ophyd_async.core import NotConnectedError
 
-from beamfly.ca.channel import Channel, Request
-from beamfly.ca.dbr import Dbr, Family, promote
-from beamfly.ca.ledger import Link
-from beamfly.ca.message import Access
-from beamfly.ca.payloads import Value
+from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.pending import NEVER
-from beamfly.ca.readings import readable
-from beamfly.ca.status import ECA_DISCONN, ECA_NORDACCESS, ECA_TIMEOUT
+from beamfly.ca.rules import CircuitState
 from beamfly.devices.ca_channels import ChannelHold, hold_channels
 from beamfly.devices.ca_converters import Facts
+from beamfly.devices.ca_sought import REFUSED_SECONDS, CaNotConnected, Sought
 from beamfly.errors import BadValue, CADisconnected, CAError, CARefused, CATimeout
 
 log = logging.getLogger("ophyd_async")
-_MAY_READ = Access.READ.value
-_FLOATS = (Dbr.FLOAT, Dbr.DOUBLE)
-
-
-class CaNotConnected(NotConnectedError, CADisconnected):
-    """A PV of a device could not be connected; the message says why."""
-
-    def __init__(self, message: str, *, name: str = "", status: int = 0) -> None:
-        CADisconnected.__init__(self, message, name=name, status=status)
-        NotConnectedError.__init__(self, message)
-
-    def __str__(self) -> str:
-        """The sentence as it is, without the indent of a list of devices."""
-        return str(self._errors)
-
-
-class _Sought(Request):
-    """Somebody who waits for a PV, and what has been asked for on the way."""
-
-    __slots__ = ("answer", "digits", "hold", "pv", "timeout")
-
-    def __init__(self, pv: str, timeout: float, digits: bool) -> None:
-        loop = get_running_loop()
-        self.pv = pv
-        self.timeout = timeout
-        self.digits = digits
-        self.deadline = loop.time() + timeout
-        self.answer: Future[tuple[ChannelHold, Facts]] = loop.create_future()
-        self.hold: ChannelHold | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Not if whoever waited has been cancelled."""
-        return not self.answer.done()
-
-    @property
-    def found(self) -> bool:
-        """Whether it is connected, and its circuit sees to the rest."""
-        return self.hold is not None and self.channel.link is not None
-
-    def begin(self, hold: ChannelHold) -> None:
-        """The search has begun, or is not necessary."""
-        self.hold = hold
-        core = self.channel = hold.channel.core
-        if core.link is not None:
-            self._ask(core, core.link)
-        else:
-            core.on_change.append(self)
-
-    def end(self) -> None:
-        """Nothing more is to be told."""
-        if not self.answer.cancel() and not self.answer.cancelled():
-            # an error that nobody has come to look at is no error any more
-            self.answer.exception()
-        if self.hold is not None and self in self.channel.on_change:
-            self.channel.on_change.remove(self)
-
-    def __call__(self, core: Channel) -> None:
-        """The channel has changed."""
-        if core.link is None and not core.closed:
-            return
-        core.on_change.remove(self)
-        if core.link is not None:
-            self._ask(core, core.link)
-            return
-        msg = f"{self.pv} was closed before it was found"
-        self.on_error(CADisconnected(msg, name=self.pv, status=ECA_DISCONN))
-
-    def _ask(self, core: Channel, link: Link) -> None:
-        """Read it, if that is allowed."""
-        circuit = core.circuit
-        if not self.wanted or circuit is None or self.hold is None:
-            return
-        if not link.rights & _MAY_READ:
-            msg = f"{self.pv} may not be read: the server at {circuit.host} denies it"
-            self.on_error(CARefused(msg, name=self.pv, status=ECA_NORDACCESS))
-            return
-        circuit.read(core, _question(link.type, self.digits), 0, self)
-        self.hold.channel.client.sent(circuit, self.deadline)
-
-    def on_value(self, *reading: Any) -> None:
-        """What the PV is."""
-        hold, link = self.hold, self.channel.link
-        if self.answer.done() or hold is None or link is None:
-            return
-        facts = _facts(self.pv, link, reading[0])
-        self.answer.set_result((hold, facts))
-
-    def on_late(self) -> None:
-        """It was not found in time."""
-        msg = f"{self.pv} was not found within {self.timeout} s"
-        self.on_error(CATimeout(msg, name=self.pv, status=ECA_TIMEOUT))
-
-    def on_error(self, error: Exception) -> None:
-        """Why it is not there."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-def _question(native: int, digits: bool) -> Dbr:
-    """What to ask a PV of a native type for."""
-    if native == Dbr.STRING:
-        # with an alarm, as the bytes of its text come then as they are
-        return promote(Dbr.STRING, Family.STS)
-    if native == Dbr.ENUM or (digits and native in _FLOATS):
-        return promote(native, Family.CTRL)
-    return Dbr(native)
-
-
-def _facts(pv: str, link: Link, answer: Any) -> Facts:
-    """What an answer says."""
-    native = Dbr(link.type)
-    if not isinstance(answer, Value):
-        return Facts(pv, native, link.count, answer)
-    elements = answer.elements()
-    return Facts(
-        pv,
-        native,
-        link.count,
-        elements[0] if len(elements) == 1 else elements,
-        tuple(map(readable, answer.enum_strings)),
-        answer.precision,
-    )
 
 
 class _Finder:
     """Everybody in one event loop who waits for a PV."""
 
     def __init__(self) -> None:
-        self._new: list[_Sought] = []
-        self._waiting: set[_Sought] = set()
+        self._new: list[Sought] = []
+        self._waiting: set[Sought] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = NEVER
 
-    def seek(self, pv: str, timeout: float, digits: bool) -> _Sought:
+    def seek(
+        self,
+        pv: str,
+        timeout: float,
+        digits: bool,
+        guess: ClientCircuit | None = None,
+    ) -> Sought:
         """Look for a PV in the next turn of the loop."""
-        sought = _Sought(pv, timeout, digits)
+        sought = Sought(pv, timeout, digits, guess)
         if not self._new:
             get_running_loop().call_soon(self._begin)
         self._new.append(sought)
         self._waiting.add(sought)
         return sought
 
-    def forget(self, sought: _Sought) -> None:
+    def forget(self, sought: Sought) -> None:
         """It is found, or nobody waits for it any more."""
         sought.end()
         self._waiting.discard(sought)
@@ -200,7 +84,31 @@ class _Finder:
             return
         for sought, hold in zip(new, holds, strict=True):
             sought.begin(hold)
+            if sought.guess is not None:
+                self._ask(sought, hold, sought.guess)
         self._arm(min((sought.deadline for sought in new), default=NEVER))
+
+    def _ask(self, sought: Sought, hold: ChannelHold, circuit: ClientCircuit) -> None:
+        """Ask a server for it instead of everybody."""
+        client, core = hold.channel.client, hold.channel.core
+        if core.circuit is not None or circuit.state is not CircuitState.OPEN:
+            return
+        if client.core.searches.remove(core.cid):
+            client.core.guesses[core.cid] = lambda: self._refused(sought, hold, circuit)
+            circuit.create([core])
+            client.sent(circuit, NEVER)
+
+    def _refused(
+        self, sought: Sought, hold: ChannelHold, circuit: ClientCircuit
+    ) -> None:
+        """The server has not got it: ask everybody, for a short while."""
+        client = hold.channel.client
+        sought.refused_by = circuit.host
+        client.core.searches.add(sought.channel.cid, sought.pv)
+        client.pump_soon()
+        until = get_running_loop().time() + REFUSED_SECONDS
+        sought.deadline = min(sought.deadline, until)
+        self._arm(sought.deadline)
 
     def _arm(self, due: float) -> None:
         """Look for what is out of time then."""
@@ -228,20 +136,27 @@ Found = tuple[ChannelHold, Facts]
 """A connected channel, and what the server tells of it."""
 
 
-async def find(pv: str, timeout: float, digits: bool = False) -> Found:
+async def find(
+    pv: str,
+    timeout: float,
+    digits: bool = False,
+    guess: ClientCircuit | None = None,
+) -> Found:
     """A connected channel and what the server tells of it.
 
     Args:
         pv: Its name.
         timeout: Seconds that it may take.
         digits: Whether to ask for the precision of a float.
+        guess: The server that should have it, None: nobody knows.
 
     Raises:
+        CaAbsent: The server has not got it, and nobody else has answered.
         CaNotConnected: It was not found, or may not be read; the message says why.
         BadValue: There cannot be a PV of that name.
     """
     finder = _finder()
-    sought = finder.seek(pv, timeout, digits)
+    sought = finder.seek(pv, timeout, digits, guess)
     try:
         return await _outcome(sought)
     finally:
@@ -285,10 +200,12 @@ def _finder() -> _Finder:
     return finder
 
 
-async def _outcome(sought: _Sought) -> Found:
+async def _outcome(sought: Sought) -> Found:
     """What has come of a search; CaNotConnected as ophyd-async wants to have it."""
     try:
         return await sought.answer
+    except CaNotConnected:
+        raise
     except (CATimeout, CARefused, CADisconnected) as error:
         log.debug("signal ca://%s did not connect: %s", sought.pv, error)
         msg = f"ca://{error}"

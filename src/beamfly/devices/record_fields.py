@@ -9,18 +9,24 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
+from weakref import ReferenceType, ref
 
 from ophyd_async.core import (
     DEFAULT_TIMEOUT,
     Device,
     NotConnectedError,
+    Signal,
     SignalRW,
     SignalW,
 )
 
+from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.readings import readable
-from beamfly.devices.ca import CaConnector, ca_signal_rw, ca_signal_w, plain_pv
-from beamfly.devices.ca_finder import CaNotConnected, find
+from beamfly.devices.ca import CaConnector, ca_signal_w, plain_pv
+from beamfly.devices.ca_backend import CaSignalBackend
+from beamfly.devices.ca_channels import server_of
+from beamfly.devices.ca_finder import find
+from beamfly.devices.ca_sought import CaAbsent, CaNotConnected
 from beamfly.devices.record_names import FIELDS, field_of, with_article
 
 TYPE_SECONDS = 0.5
@@ -38,18 +44,39 @@ class RecordField:
         self.name = field
         """Of the field, as EPICS has it."""
         self._device = device
-        self._signal: SignalRW[Any] = ca_signal_rw(
-            None, pv, name=f"{device.name}-{field}"
+        self._backend: CaSignalBackend[Any] = CaSignalBackend(None, pv, pv)
+        self._signal: SignalRW[Any] = SignalRW(
+            self._backend, name=f"{device.name}-{field}"
         )
+        self._refused_by: ReferenceType[ClientCircuit] | None = None
 
     async def signal(self) -> SignalRW[Any]:
         """The connected signal; NotConnectedError if there is no such field."""
+        self._backend.neighbour = _neighbour(self._device)
         await _connect(self._signal, self._device)
         return self._signal
 
     async def get(self) -> Any:
         """The value: int, float, str, or an array."""
         return await (await self.signal()).get_value()
+
+    async def get_if_there(self) -> Any:
+        """The value, None if it cannot be had.
+
+        What a server has refused is not asked for again over the same connection: an
+        IOC has the fields of its records from the start.
+        """
+        refused_by = None if self._refused_by is None else self._refused_by()
+        server = server_of(_neighbour(self._device))
+        if refused_by is not None and refused_by is server:
+            return None
+        try:
+            return await self.get()
+        except CaAbsent:
+            self._refused_by = None if server is None else ref(server)
+            return None
+        except (NotConnectedError, TimeoutError):
+            return None
 
     async def set(self, value: Any, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Write a value, and wait until the record has processed it.
@@ -68,6 +95,14 @@ class RecordField:
         await writer.set(value)
 
 
+def _neighbour(device: Device) -> str:
+    """A PV of the record that is connected when the device is."""
+    for _, child in device.children():
+        if isinstance(child, Signal):
+            return child.source.removeprefix("ca://")
+    return ""
+
+
 async def _connect(signal: Any, device: Any) -> None:
     """Connect a signal like its device: a mock device has mock fields."""
     mock = device._mock is not None  # noqa: SLF001
@@ -82,7 +117,7 @@ class OnDemandFields:
     kind: ClassVar[str] = ""
     """Key of `record_names.FIELDS`."""
     field_seconds: float = 2.0
-    """How long a field that was not used yet is looked for."""
+    """How long a field that was not used yet is looked for, if nobody refuses it."""
     record: str
     """Name of the record."""
     _on_demand: dict[str, RecordField]
@@ -110,15 +145,8 @@ class OnDemandFields:
     async def read_fields(self) -> Mapping[str, Any]:
         """Every field that this kind of record can have -> value, None if absent."""
         names = FIELDS[self.kind]
-
-        async def read(name: str) -> Any:
-            try:
-                return await self.field(name).get()
-            except (NotConnectedError, TimeoutError):
-                return None
-
-        values = await asyncio.gather(*map(read, names))
-        return dict(zip(names, values, strict=True))
+        fields = [self.field(name).get_if_there() for name in names]
+        return dict(zip(names, await asyncio.gather(*fields), strict=True))
 
 
 def record_of(prefix: str) -> str:

@@ -11,9 +11,13 @@ from ophyd_async.core import Device, NotConnectedError
 
 from beamfly.ca.default_client import get_client
 from beamfly.ca.pv import PV
-from beamfly.devices import ca_finder, ca_signal_r, ca_signal_rw
-from beamfly.devices.ca_finder import CaNotConnected, find, find_each
-from beamfly.errors import BadValue
+from beamfly.ca.records import RecordGroup
+from beamfly.ca.server_asyncio import Server
+from beamfly.devices import AnalogIn, ca_finder, ca_signal_r, ca_signal_rw
+from beamfly.devices.ca_finder import find, find_each
+from beamfly.devices.ca_sought import CaAbsent, CaNotConnected
+from beamfly.devices.record_names import FIELDS
+from beamfly.errors import BadValue, CADisconnected
 
 
 def waiting() -> int:
@@ -138,3 +142,97 @@ async def test_what_a_pv_was_on_connection(
         assert (list(found) if isinstance(initial, list) else found) == initial
         assert facts.choices == tuple(pv.properties.states)
         assert facts.precision == pv.properties.precision
+
+
+# ---- fields of a record that is connected
+
+
+def record(**fields: Any) -> RecordGroup:
+    return RecordGroup("ai", VAL=PV(1.5, precision=2), **fields)
+
+
+async def test_fields_are_asked_of_the_record_s_own_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving({"X:ai": record()}, monkeypatch) as server:
+        ai = AnalogIn("X:ai", name="ai")
+        await ai.connect(timeout=20)
+        searched: list[str] = []
+        answer = server.core.receive_datagram
+
+        def listen(data: bytes, *more: Any) -> Any:
+            searched.extend(name for name in ("EGU", "NONE") if name.encode() in data)
+            return answer(data, *more)
+
+        monkeypatch.setattr(server.core, "receive_datagram", listen)
+        assert await ai.field("EGU").get() == ""
+        assert "EGU" not in searched
+        with pytest.raises(
+            CaAbsent, match=r"X:ai.NONE is not there: 127.0.0.1:\d+ has"
+        ):
+            await ai.field("NONE").get()
+        # a server that had it would have been found nevertheless
+        assert "NONE" in searched
+        assert waiting() == 0 and not get_client().core.guesses
+
+
+async def test_what_a_server_has_refused_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving({"X:ai": record()}, monkeypatch) as server:
+        ai = AnalogIn("X:ai", name="ai")
+        await ai.connect(timeout=20)
+        monkeypatch.setitem(FIELDS, "ai", ("VAL", "NONE", "NEITHER"))
+        expected = {"VAL": 1.5, "NONE": None, "NEITHER": None}
+        assert await ai.read_fields() == expected
+        server.add("X:ai.NONE", 7)
+        core = get_client().core
+        asked = core.searches.add_new
+        again: list[str] = []
+
+        def add_new(cids: Any, names: Any) -> None:
+            again.extend(names)
+            asked(cids, names)
+
+        monkeypatch.setattr(core.searches, "add_new", add_new)
+        assert await ai.read_fields() == expected
+        assert again == []
+        # who asks for one field wants to know it now
+        assert await ai.field("NONE").get() == 7
+
+
+async def test_fields_that_another_server_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a gateway, which refuses what nobody has searched for."""
+    async with (
+        Server({"X:ai.EXTRA": 7}, port=0) as other,
+        serving({"X:ai": record()}, monkeypatch) as server,
+    ):
+        both = f"127.0.0.1:{server.port} 127.0.0.1:{other.port}"
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", both)
+        ai = AnalogIn("X:ai", name="ai")
+        await ai.connect(timeout=20)
+        assert await ai.field("EXTRA").get() == 7
+        assert not get_client().core.guesses
+
+
+async def test_a_server_that_leaves_before_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving({"X:ai": record()}, monkeypatch) as server:
+        port = server.port
+        ai = AnalogIn("X:ai", name="ai")
+        ai.field_seconds = 30.0
+        await ai.connect(timeout=20)
+        (circuit,) = get_client().core.circuits.values()
+        reading = asyncio.ensure_future(ai.field("PREC").get())
+        await until(lambda: "X:ai.PREC" in {link.name for link in links(circuit)})
+        circuit.close(CADisconnected("the cable is cut", status=192))
+        get_client().pump()
+    async with serving({"X:ai": record()}, monkeypatch, port=port):
+        assert await reading == 2
+    assert waiting() == 0
+
+
+def links(circuit: Any) -> list[Any]:
+    """Channels that are open or asked for on a circuit."""
+    return list(circuit.ledger.channels.values())

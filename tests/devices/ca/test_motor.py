@@ -39,6 +39,7 @@ from beamfly.devices import (
     transport_of,
     tweak,
 )
+from beamfly.devices.ca_sought import CaAbsent
 from beamfly.devices.motor import Direction, MoveEndedEarly, OutsideLimits
 from beamfly.errors import BadValue
 from ca.c_ioc import free_port
@@ -191,7 +192,7 @@ async def test_records_without_some_fields(monkeypatch: pytest.MonkeyPatch) -> N
     group = RecordGroup("motor", {name: pvs[name] for name in pvs if name != "LVIO"})
     async with serving({"X:m1": group}, monkeypatch):
         motor = await connected()
-        with pytest.raises(Exception, match=r"X:m1.LVIO was not found"):
+        with pytest.raises(Exception, match=r"X:m1.LVIO is not there"):
             await motor.field("LVIO").get()
         assert await motor._logic._limit_violated() is False
         assert not motor.has_limit_violation
@@ -277,6 +278,10 @@ async def test_a_motor_record_made_by_others(caproto_motor: None) -> None:
     found = await motor.read_fields()
     absent = [name for name, value in found.items() if value is None]
     assert len(found) - len(absent) > 90, absent
+    with pytest.raises(
+        CaAbsent, match=r"ca://C:m1.NONE is not there: 127.0.0.1:\d+ has"
+    ):
+        await motor.field("NONE").get()
     with pytest.raises(Exception, match="C:ao is an ao, not a motor"):
         await Motor("C:ao").connect(timeout=30)
 
