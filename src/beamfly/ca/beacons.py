@@ -34,7 +34,7 @@ class Rhythm(Enum):
     """The server was started again, or could not be reached for a while."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Heard:
     number: int
     at: float

@@ -7,9 +7,10 @@ ignores the environment. Names of hosts are resolved by the shells, not here.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.errors import BadValue
 
 Address = tuple[str, int]
@@ -20,8 +21,8 @@ HEADER_ROOM = 24
 """Bytes that EPICS_CA_MAX_ARRAY_BYTES leaves out of account."""
 
 
-@dataclass(frozen=True)
-class Config:
+@frozen
+class Config(Frozen):
     """Settings of clients and servers; defaults are those of EPICS base."""
 
     addresses: tuple[Address, ...] = ()

@@ -6,13 +6,14 @@ datagrams of a bounded size.
 
 from collections.abc import Iterable, Iterator
 
-from beamfly.ca.message import MINOR_VERSION, Body, Command, Message, wire_message
+from beamfly.ca.frozen import frozen
+from beamfly.ca.message import MINOR_VERSION, Body, Command, Message
 
 DATAGRAM_BYTES = 1024
 """Most bytes of a datagram that is sent; what arrives may have up to 64 KiB."""
 
 
-@wire_message
+@frozen
 class Version(Message):
     """First on every circuit and in every datagram, in both directions."""
 
@@ -26,7 +27,7 @@ class Version(Message):
     """Of a search datagram; a reply repeats it."""
 
 
-@wire_message
+@frozen
 class Search(Message):
     """Who has this PV? In datagrams and to name servers."""
 
@@ -40,7 +41,7 @@ class Search(Message):
     minor: int = MINOR_VERSION
 
 
-@wire_message
+@frozen
 class SearchReply(Message):
     """I have it."""
 
@@ -55,7 +56,7 @@ class SearchReply(Message):
     """Minor version of the server; None when not said, as on TCP."""
 
 
-@wire_message
+@frozen
 class NotFound(Message):
     """I have not got it; only on TCP, or when asked with reply=10."""
 
@@ -66,7 +67,7 @@ class NotFound(Message):
     minor: int = MINOR_VERSION
 
 
-@wire_message
+@frozen
 class Beacon(Message):
     """A server is alive."""
 
@@ -80,7 +81,7 @@ class Beacon(Message):
     minor: int = MINOR_VERSION
 
 
-@wire_message
+@frozen
 class RepeaterRegister(Message):
     """Send me the beacons that you hear."""
 
@@ -90,7 +91,7 @@ class RepeaterRegister(Message):
     """IPv4 of the client."""
 
 
-@wire_message
+@frozen
 class RepeaterConfirm(Message):
     """You will get the beacons that I hear."""
 

@@ -6,13 +6,13 @@ reading. `plan_write` turns a value into what is sent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.channel import Channel
 from beamfly.ca.dbr import Dbr, Family
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.readings import readable
 from beamfly.ca.values import augment, control_fields, time_fields
@@ -46,8 +46,8 @@ class InvalidDatatype(BadValue):
     """There is no DBR type for what was asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPlan:
+@frozen
+class ReadPlan(Frozen):
     """How to read a channel."""
 
     code: Dbr

@@ -10,11 +10,11 @@ asked for, because that import takes longer than a whole read of a PV.
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.errors import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ LIMITS = (
 """Names of the limits in the order of the wire; GR types stop after six."""
 
 
-@dataclass(frozen=True)
-class Layout:
+@frozen
+class Layout(Frozen):
     """How the payload of one DBR type is laid out."""
 
     code: Dbr

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.ca.message import Message, Sender
 from beamfly.ca.messages import (
     AccessRights,
@@ -30,7 +31,7 @@ from beamfly.ca.rules import CHANNEL_RULES, ChannelState
 from beamfly.errors import LocalProtocolError, ProtocolError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Link:
     """A channel on one circuit."""
 
@@ -54,8 +55,8 @@ class Link:
     """Numbers of its subscriptions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribed:
+@frozen
+class Subscribed(Frozen):
     """What a subscription was made with."""
 
     link: Link

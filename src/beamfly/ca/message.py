@@ -7,11 +7,11 @@ behind the header.
 
 import struct
 from collections.abc import Callable
-from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from enum import Enum, IntEnum, IntFlag
-from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
+from typing import Any, ClassVar
 
 from beamfly.ca.dbr import padded, text
+from beamfly.ca.frozen import Frozen
 from beamfly.ca.header import pack_header, unpack_header
 from beamfly.errors import LocalProtocolError
 
@@ -94,67 +94,13 @@ class Body(Enum):
     """Attributes request (a header) and text."""
 
 
-class Message:
-    """Any message.
-
-    The methods of a frozen dataclass are here, once for all messages: to compile them
-    for each of thirty classes takes longer than to read a PV.
-    """
+class Message(Frozen):
+    """Any message."""
 
     __slots__ = ()
-    __match_args__: ClassVar[tuple[str, ...]] = ()
     COMMAND: ClassVar[Command]
     SLOTS: ClassVar[tuple[str | int, str | int, str | int, str | int]] = (0, 0, 0, 0)
     BODY: ClassVar[Body] = Body.NONE
-    DEFAULTS: ClassVar[dict[str, Any]] = {}
-    """Attribute -> what it is when not given."""
-    SETTERS: ClassVar[tuple[Callable[["Message", Any], None], ...]] = ()
-    """What sets each attribute, in order, of a message that cannot be changed."""
-
-    def __init__(self, *values: Any, **named: Any) -> None:
-        setters = self.SETTERS
-        if named or len(values) != len(setters):
-            values = self._complete(values, named)
-        for setter, value in zip(setters, values, strict=False):
-            setter(self, value)
-
-    def _complete(self, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any]:
-        """All values in order: those given by position, by name, and the defaults."""
-        rest = self.__match_args__[len(values) :]
-        known = self.DEFAULTS | named
-        if len(values) + len(rest) > len(self.__match_args__) or not (
-            named.keys() <= set(rest) <= known.keys()
-        ):
-            took = ", ".join(self.__match_args__)
-            msg = f"{type(self).__name__}({took}) cannot be made of {values}, {named}"
-            raise TypeError(msg)
-        return *values, *map(known.__getitem__, rest)
-
-    def _values(self) -> tuple[Any, ...]:
-        """What it says, in order."""
-        return tuple(getattr(self, name) for name in self.__match_args__)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-    def __repr__(self) -> str:
-        shown = zip(self.__match_args__, self._values(), strict=True)
-        text = ", ".join(f"{name}={value!r}" for name, value in shown)
-        return f"{type(self).__name__}({text})"
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"a message cannot be changed: {name}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"a message cannot be changed: {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._values()
 
     def encode(self) -> bytes:
         """Its bytes; LocalProtocolError if a number does not fit its field."""
@@ -165,21 +111,6 @@ class Message:
         body = _ENCODE[self.BODY](self)
         size = padded(len(body))
         return pack_header(self.COMMAND, size, *values) + body.ljust(size, b"\0")
-
-
-_Kind = TypeVar("_Kind", bound=Message)
-
-
-@dataclass_transform(frozen_default=True)
-def wire_message(kind: type[_Kind]) -> type[_Kind]:
-    """Make a message of a class: a frozen dataclass with slots."""
-    made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(kind)
-    parts = fields(made)
-    made.DEFAULTS = {
-        part.name: part.default for part in parts if part.default is not MISSING
-    }
-    made.SETTERS = tuple(getattr(made, part.name).__set__ for part in parts)
-    return made
 
 
 def _name_body(message: Any) -> bytes:

@@ -24,6 +24,7 @@ from beamfly.ca.datagrams import (
     SearchReply,
     Version,
 )
+from beamfly.ca.frozen import frozen
 from beamfly.ca.header import Header
 from beamfly.ca.message import (
     DECODE_BODY,
@@ -33,12 +34,11 @@ from beamfly.ca.message import (
     EventMask,
     Message,
     Sender,
-    wire_message,
 )
 from beamfly.errors import RemoteProtocolError
 
 
-@wire_message
+@frozen
 class ClientName(Message):
     """The user that the client runs as."""
 
@@ -47,7 +47,7 @@ class ClientName(Message):
     name: str
 
 
-@wire_message
+@frozen
 class HostName(Message):
     """The machine that the client runs on."""
 
@@ -56,7 +56,7 @@ class HostName(Message):
     name: str
 
 
-@wire_message
+@frozen
 class CreateChannel(Message):
     """Open a channel to a PV."""
 
@@ -68,7 +68,7 @@ class CreateChannel(Message):
     minor: int = MINOR_VERSION
 
 
-@wire_message
+@frozen
 class ChannelCreated(Message):
     """The channel is open."""
 
@@ -82,7 +82,7 @@ class ChannelCreated(Message):
     """Most elements it can have."""
 
 
-@wire_message
+@frozen
 class CreateFailed(Message):
     """The channel cannot be opened."""
 
@@ -91,7 +91,7 @@ class CreateFailed(Message):
     cid: int
 
 
-@wire_message
+@frozen
 class AccessRights(Message):
     """What the client may do; before ChannelCreated, and again when it changes."""
 
@@ -101,7 +101,7 @@ class AccessRights(Message):
     rights: int
 
 
-@wire_message
+@frozen
 class ServerDisconnect(Message):
     """The PV is gone; other channels of the circuit stay."""
 
@@ -110,7 +110,7 @@ class ServerDisconnect(Message):
     cid: int
 
 
-@wire_message
+@frozen
 class ClearChannel(Message):
     """Close the channel; the server repeats it when done."""
 
@@ -120,7 +120,7 @@ class ClearChannel(Message):
     cid: int
 
 
-@wire_message
+@frozen
 class EventAdd(Message):
     """Subscribe."""
 
@@ -136,7 +136,7 @@ class EventAdd(Message):
     mask: int = EventMask.VALUE | EventMask.ALARM
 
 
-@wire_message
+@frozen
 class EventUpdate(Message):
     """A subscription's value; its payload is never empty."""
 
@@ -150,7 +150,7 @@ class EventUpdate(Message):
     payload: bytes
 
 
-@wire_message
+@frozen
 class EventCancel(Message):
     """Unsubscribe."""
 
@@ -162,7 +162,7 @@ class EventCancel(Message):
     subscription: int
 
 
-@wire_message
+@frozen
 class EventCancelled(Message):
     """The subscription is gone: an update of size 0 (command 1)."""
 
@@ -174,7 +174,7 @@ class EventCancelled(Message):
     subscription: int
 
 
-@wire_message
+@frozen
 class Read(Message):
     """Read, as clients did before 3.14."""
 
@@ -186,7 +186,7 @@ class Read(Message):
     ioid: int
 
 
-@wire_message
+@frozen
 class ReadReply(Message):
     """The value for Read; a failure comes as ErrorReply instead."""
 
@@ -200,7 +200,7 @@ class ReadReply(Message):
     payload: bytes
 
 
-@wire_message
+@frozen
 class ReadNotify(Message):
     """Read."""
 
@@ -212,7 +212,7 @@ class ReadNotify(Message):
     ioid: int
 
 
-@wire_message
+@frozen
 class ReadNotifyReply(Message):
     """The value for ReadNotify."""
 
@@ -226,7 +226,7 @@ class ReadNotifyReply(Message):
     payload: bytes
 
 
-@wire_message
+@frozen
 class Write(Message):
     """Write without an answer; a failure comes as ErrorReply."""
 
@@ -240,7 +240,7 @@ class Write(Message):
     payload: bytes
 
 
-@wire_message
+@frozen
 class WriteNotify(Message):
     """Write, and say when processing is over."""
 
@@ -254,7 +254,7 @@ class WriteNotify(Message):
     payload: bytes
 
 
-@wire_message
+@frozen
 class WriteNotifyReply(Message):
     """Processing that a WriteNotify caused is over."""
 
@@ -266,35 +266,35 @@ class WriteNotifyReply(Message):
     ioid: int
 
 
-@wire_message
+@frozen
 class EventsOff(Message):
     """Hold back updates on this circuit, keeping the last of each subscription."""
 
     COMMAND = Command.EVENTS_OFF
 
 
-@wire_message
+@frozen
 class EventsOn(Message):
     """Send updates again."""
 
     COMMAND = Command.EVENTS_ON
 
 
-@wire_message
+@frozen
 class ReadSync(Message):
     """The echo of clients before 3.13; nobody answers it any more."""
 
     COMMAND = Command.READ_SYNC
 
 
-@wire_message
+@frozen
 class Echo(Message):
     """Are you there? Answered with the same bytes."""
 
     COMMAND = Command.ECHO
 
 
-@wire_message
+@frozen
 class ErrorReply(Message):
     """A request went wrong that has no other answer, or none could be found."""
 

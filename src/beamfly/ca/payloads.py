@@ -7,7 +7,6 @@ layouts come from `beamfly.ca.dbr`.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.dbr import (
@@ -23,14 +22,15 @@ from beamfly.ca.dbr import (
     text,
     value_dtype,
 )
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.errors import BadValue, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+@frozen
+class Value(Frozen):
     """A decoded payload: elements and whatever metadata its type carries."""
 
     type: Dbr

@@ -33,7 +33,7 @@ _REPLY_FIRST = Command.SEARCH << 16 | 8
 """Command and size of a reply."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Name:
     """One name that nobody has answered for."""
 

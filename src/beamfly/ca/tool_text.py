@@ -1,9 +1,9 @@
 """Values as the EPICS command line tools print them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from beamfly.ca.dbr import Dbr, Family, layout
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import readable
 
@@ -16,8 +16,8 @@ _SHOWN_LIMITS = (1, 0, 5, 4, 3, 2, 7, 6)
 """The order in which the tools print limits."""
 
 
-@dataclass(frozen=True)
-class Look:
+@frozen
+class Look(Frozen):
     """How values are printed."""
 
     floats: str = "g"
