@@ -15,13 +15,13 @@ rest.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from beamfly.ca.addresses import Address, dotted, host_of, number_of
 from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply
+from beamfly.ca.frozen import Frozen, frozen
 from beamfly.ca.pending import Numbers
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import Searches, parse_datagram, parse_replies, register_message
@@ -41,8 +41,8 @@ LONGEST_NAME = 500
 """Bytes of a PV name that fit a message."""
 
 
-@dataclass(frozen=True)
-class Identity:
+@frozen
+class Identity(Frozen):
     """What a client tells servers, and how it behaves."""
 
     user: str = ""
