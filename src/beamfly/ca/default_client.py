@@ -7,6 +7,7 @@ between calls.
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -17,12 +18,42 @@ if TYPE_CHECKING:
     from beamfly.ca.monitors import Subscription
 
 
+class NextTurn:
+    """What a loop does in its next turn, said once for all that is to be done.
+
+    `call_soon` for each of thousands of updates takes as long as their delivery.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: list[Callable[[], object]] = []
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call this in the next turn, after what was said before."""
+        if not self._calls:
+            self._loop.call_soon(self._run)
+        self._calls.append(call)
+
+    def _run(self) -> None:
+        calls, self._calls = self._calls, []
+        rest = iter(calls)
+        try:
+            for call in rest:
+                call()
+        finally:
+            # one of them ended the loop: the others come when it runs again
+            for call in rest:
+                self.soon(call)
+
+
 class CachedChannel(Channel):
     """A channel that is found again by its name."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, next_turn: NextTurn) -> None:
         """Start to look for a PV."""
         super().__init__(client, client.core.channel(name))
+        self.next_turn = next_turn
+        """Of the loop."""
         self.subscriptions: set[Subscription] = set()
         """Those that are not closed."""
         client.pump_soon()
@@ -41,6 +72,7 @@ class _Cache:
         """Have the loop keep it."""
         self.client = Client()
         self.channels: dict[str, CachedChannel] = {}
+        self.next_turn = NextTurn(loop)
         self._loop = loop
         self._close_loop = loop.close
         loop.close = self._close
@@ -100,7 +132,8 @@ def get_channel(name: str) -> CachedChannel:
     cache = _cache()
     channel = cache.channels.get(name)
     if channel is None:
-        channel = cache.channels[name] = CachedChannel(cache.client, name)
+        channel = CachedChannel(cache.client, name, cache.next_turn)
+        cache.channels[name] = channel
     return channel
 
 

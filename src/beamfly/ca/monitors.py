@@ -74,6 +74,7 @@ class Subscription:
         self._signalled = False
         self.channel = get_channel(name)
         """The channel, which others may use too."""
+        self._soon = self.channel.next_turn.soon
         self._client = self.channel.client
         self._loop = self._client.loop
         self._was_connected = self.channel.connected
@@ -136,14 +137,20 @@ class Subscription:
         if self.state == self.CLOSED:
             return
         pending = self.pending_values
-        if pending and not self.all_updates:
-            self.dropped_callbacks += 1
+        if pending:
+            self._note_waiting(pending)
         pending.append(reading)
-        if len(pending) % MANY_PENDING == 0:
-            log.warning("%s: %d updates wait for a callback", self.name, len(pending))
         if not self._signalled:
             self._signalled = True
-            self._loop.call_soon(self._signal)
+            self._soon(self._signal)
+
+    def _note_waiting(self, pending: deque[Any]) -> None:
+        """One more is added to what waits, or takes its place."""
+        if not self.all_updates:
+            self.dropped_callbacks += 1
+        elif (len(pending) + 1) % MANY_PENDING == 0:
+            count = len(pending) + 1
+            log.warning("%s: %d updates wait for a callback", self.name, count)
 
     def _failed(self, error: Exception) -> None:
         """The server sent an error instead of a value, or the request is nonsense."""
