@@ -113,8 +113,12 @@ transfers exceeding 16k bytes
 """
 
 
-def _read_table() -> dict[int, Status]:
-    """The table above: code, name, + for current and - for defunct, description."""
+@cache
+def _table() -> dict[int, Status]:
+    """Every status that EPICS defines, by its code with severity.
+
+    The text above has code, name, + for current and - for defunct, description.
+    """
     table: dict[int, Status] = {}
     for line in _NAMES.strip().splitlines():
         text, name, current, description = line.split(" ", 3)
@@ -131,21 +135,16 @@ def _read_table() -> dict[int, Status]:
     return table
 
 
-TABLE = _read_table()
-"""Every status that EPICS defines, by its code with severity."""
-_BY_NUMBER = {entry.code: entry for entry in TABLE.values()}
-
-
 @cache
 def status(code: int) -> Status:
     """What is known of a code; unknown ones are named ECA_<code>."""
-    known = TABLE.get(code)
+    known = _table().get(code)
     if known is not None:
         return known
-    same_number = _BY_NUMBER.get(code >> 3)
     text = "Channel Access status that is not known here"
-    if same_number is not None:
-        text = same_number.description
+    for entry in _table().values():
+        if entry.code == code >> 3:
+            text = entry.description
     try:
         severity = StatusSeverity(code & 7)
     except ValueError:

@@ -4,6 +4,7 @@ The tools that read and write PVs start without click, whose import takes longer
 what they do; all other subcommands, help and mistakes are in `beamfly.cli.group`.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -31,10 +32,15 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def _use_tool(name: str, words: Sequence[str]) -> bool:
     """Run a tool; False, and nothing is done, if click is to answer."""
+    # nothing that is imported is garbage: to look through it, now and when the process
+    # ends, would take a tenth of the time of one read
+    gc.disable()
     from beamfly.cli import ca_tools
     from beamfly.cli.tool_options import parse
     from beamfly.errors import BeamflyError
 
+    gc.freeze()
+    gc.enable()
     tool = ca_tools.TOOLS[name]
     arguments = parse(tool, words)
     if arguments is None:
