@@ -68,6 +68,34 @@ def test_map_hits_every_point(
     assert np.all(np.diff(data["time_since_arm"]) > 4.99e-4)
 
 
+@pytest.mark.parametrize("shape", [(1, 20), (20, 1)])
+def test_map_of_one_line(
+    RE: RunEngine, devices: BeamlineDevices, tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    starts: list[dict[str, Any]] = []
+    result = RE(
+        fly_map(devices, shape=shape, size=(8, 10)),
+        {"start": [lambda _, doc: starts.append(doc)]},
+    )
+    assert result.exit_status == "success"
+    assert starts[0]["shape"] == list(shape)
+    assert starts[0]["snaking"] == [False, False]
+    data = columns(tmp_path)
+    half = [4 * (1 - 1 / shape[0]), 5 * (1 - 1 / shape[1])]
+    for axis, end, count in zip(("y", "x"), half, shape, strict=True):
+        wanted = np.linspace(-end, end, count) if count > 1 else np.zeros(20)
+        np.testing.assert_allclose(data[f"{axis}_encoder"], wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (0, 10), (10, 0), (-1, -5)])
+def test_map_without_points(
+    RE: RunEngine, devices: BeamlineDevices, shape: tuple[int, int]
+) -> None:
+    text = f"a map of {shape[0]} x {shape[1]} points is no flight.* nothing was moved"
+    with pytest.raises(BadValue, match=text):
+        RE(fly_map(devices, shape=shape))
+
+
 def test_photons_are_those_of_the_sample(
     RE: RunEngine, devices: BeamlineDevices, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from ophyd_async.fastcs.panda import (
 from scanspec.specs import Fly, Linspace
 
 from beamfly.devices import HDFPanda
+from beamfly.errors import BadValue
 from beamfly.panda.simulator.server import SimulatedPandA, serve_in_thread
 from beamfly.plans import fly
 from beamfly.sim.axis import SimulatedAxis, StageFlyer
@@ -211,26 +212,38 @@ def fly_map(
 
     Args:
         devices: Of a simulated beamline.
-        shape: Lines, and points per line.
+        shape: Lines, and points per line: 2 points or more in all.
         size: Height and width of the map in mm, around 0.
         frame_time: Seconds per point.
         md: Goes into the start document.
 
     Returns:
         The unique id of the run.
+
+    Raises:
+        BadValue: The map has no points, or one, for which nothing flies.
     """
     x, y, panda = devices.x, devices.y, devices.panda
     (lines, points), (height, width) = shape, size
+    if min(shape) < 1 or lines * points < 2:
+        msg = (
+            f"a map of {lines} x {points} points is no flight: it takes 1 line or more "
+            "of 1 point or more, and 2 points in all; nothing was moved"
+        )
+        raise BadValue(msg)
     half = [height / 2 * (lines - 1) / lines, width / 2 * (points - 1) / points]
     # the sequencer's logic asks for Motor in its types, but nothing of a Motor
-    spec: Any = Fly(
-        frame_time
-        @ (
-            Linspace(y, -half[0], half[0], lines)
-            * ~Linspace(x, -half[1], half[1], points)
-        )
-    )
-    encoders: dict[Any, Any] = {x: PosOutScaleOffset.from_inenc(panda, 1)}
+    slow: Any = Linspace(y, -half[0], half[0], lines)
+    fast: Any = Linspace(x, -half[1], half[1], points)
+    inenc: tuple[Any, int] = (x, 1)
+    if points == 1:
+        # a column is one line along y
+        slow, fast, inenc = fast, slow, (y, 2)
+    # one line that turned round would go on where it ends: the sequencer's logic would
+    # see no gap, and so no line
+    snaking = min(shape) > 1
+    spec: Any = Fly(frame_time @ (slow * (~fast if snaking else fast)))
+    encoders: dict[Any, Any] = {inenc[0]: PosOutScaleOffset.from_inenc(panda, inenc[1])}
     sequencer = ScanSpecSeqTableFlyableLogic(panda.seq[1], encoders)
     yield from wire(devices)
     return (
@@ -244,7 +257,7 @@ def fly_map(
             md={
                 "shape": list(shape),
                 "extents": [[-end, end] for end in half],
-                "snaking": [False, True],
+                "snaking": [False, snaking],
                 **(md or {}),
             },
         )
