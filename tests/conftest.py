@@ -1,11 +1,20 @@
 """What every test gets: loopback only, patient tools, and nothing left behind."""
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # Nothing is written beside sources, but processes that tests start import much, and
+    # would compile all of it every time: half of what they take.
+    cache = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = cache
+    sys.dont_write_bytecode = False
 
 # A RunEngine imports ophyd if it is there (bluesky-queueserver brings it), only to know
 # its version; that would load libca and start its threads in this process.
