@@ -163,7 +163,7 @@ def test_inputs_outputs_and_watching(sim: SimulatedPandA):
     assert sim.level("LUT1.OUT")
     ((times, levels),) = seen
     assert levels == [0]
-    assert abs(times[0] - before) < 1
+    assert abs(times[0] - before) < 30
     for name in ("TTLOUT11.VAL", "TTLIN1.TERM", "NONE"):
         with pytest.raises(BadValue, match="no level"):
             sim.level(name)
@@ -205,7 +205,7 @@ def test_faults_of_the_control_port(sim: SimulatedPandA):
         assert wire.ask("*ECHO a?") == "OK =a"
         sim.faults.silent = True
         wire.send("*ECHO b?")
-        wire.socket.settimeout(0.1)
+        wire.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             wire.socket.recv(1)
         sim.faults.silent = False
@@ -247,8 +247,8 @@ def test_a_slow_line(sim: SimulatedPandA):
     prepare(sim)
     sim.faults.data_rate = 4000.0
     with data(sim, "XML FRAMED RAW") as wire:
-        sim.ask("*PCAP.ARM=", "BITS.A=1")
         begin = time.monotonic()
+        sim.ask("*PCAP.ARM=", "BITS.A=1")
         stream = wire.until(b"END 5 Ok\n")
         assert time.monotonic() - begin > 0.8 * len(stream) / 4000
 
