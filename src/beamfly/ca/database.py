@@ -4,13 +4,15 @@
     database.has("X:temp.HIHI"), database.find("BL:M1.RBV")
 
 A name is looked for as it stands first, so that a mapping may well contain dotted
-names; then what stands before the last dot is the record, and the rest a field.
+names; then what stands before the last dot is the record, and the rest a field. Clients
+may name filters behind a field, see `beamfly.ca.filters`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from beamfly.ca.dbr import STRING_BYTES
+from beamfly.ca.filters import NO_FILTERS, Filters, parse
 from beamfly.ca.pv import PV
 from beamfly.ca.record_fields import field_of, has_field
 from beamfly.ca.records import RecordGroup
@@ -88,12 +90,22 @@ class Database:
 
     def record_of(self, name: str) -> str:
         """The name under which a PV was given that is found under another one."""
-        return name if name in self._items else name.rpartition(".")[0]
+        if name in self._items:
+            return name
+        modified = parse(name)
+        if modified is not None:
+            return self.record_of(modified[0])
+        return name.rpartition(".")[0]
 
     def has(self, name: str) -> bool:
         """Whether there is such a PV or field; makes nothing."""
-        if name in self._items:
+        if name in self._items or self._has_field(name):
             return True
+        modified = parse(name)
+        return modified is not None and self.has(modified[0])
+
+    def _has_field(self, name: str) -> bool:
+        """Whether there is such a field of something."""
         record, dot, field = name.rpartition(".")
         item = self._items.get(record)
         if not dot or item is None:
@@ -120,3 +132,14 @@ class Database:
                 return field_of(whole, name, "$") if field.endswith("$") else whole
             item = item.main
         return field_of(item, record, field)
+
+    def filtered(self, name: str) -> tuple[PV, Filters] | None:
+        """The PV of a name that a client uses, and the filters in it."""
+        pv = self.find(name)
+        if pv is not None:
+            return pv, NO_FILTERS
+        modified = parse(name)
+        if modified is None:
+            return None
+        pv = self.find(modified[0])
+        return None if pv is None else (pv, modified[1])

@@ -39,7 +39,8 @@ class _Keep:
 
 
 KEEP: Final = _Keep()
-_NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
+NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
+"""Types that have limits and deadbands."""
 # looking up members of enums, and operations of flags, would take half of a post
 _DOUBLE, _ENUM = Dbr.DOUBLE, Dbr.ENUM
 _FINE, _NOTHING_WRONG = Severity.NO_ALARM, AlarmStatus.NO_ALARM
@@ -262,7 +263,7 @@ class PV:
 
     def clip(self, value: Any) -> Any:
         """A put number within the control limits."""
-        if self.type in _NUMBERS and self.scalar:
+        if self.type in NUMBERS and self.scalar:
             return self.properties.clip(value)
         return value
 
@@ -281,7 +282,7 @@ class PV:
             beyond = self.scalar and value >= ENUM_STATES and self.properties.states
             return worst(alarm, _NO_STATE) if beyond else alarm
         limits = self.properties.alarm_limits
-        if not limits or not self.scalar or self.type not in _NUMBERS:
+        if not limits or not self.scalar or self.type not in NUMBERS:
             return alarm
         if math.isnan(value):
             return worst(alarm, UNDEFINED)
@@ -291,7 +292,7 @@ class PV:
         """Which of VALUE and LOG a new value is worth."""
         if not self.scalar:
             return _BOTH
-        if self.type not in _NUMBERS:
+        if self.type not in NUMBERS:
             return 0 if new == self._value else _BOTH
         before = self._monitored
         if self._archived is before and not self.properties.deadbands:
@@ -300,16 +301,16 @@ class PV:
             self._monitored = self._archived = new
             return _BOTH
         events = 0
-        if _moved(self._monitored, new, self.properties.mdel):
+        if moved(self._monitored, new, self.properties.mdel):
             self._monitored = new
             events |= _VALUE
-        if _moved(self._archived, new, self.properties.adel):
+        if moved(self._archived, new, self.properties.adel):
             self._archived = new
             events |= _LOG
         return events
 
 
-def _moved(old: float, new: float, deadband: float) -> bool:
+def moved(old: float, new: float, deadband: float) -> bool:
     """Whether a number left the deadband; from or to nan and inf always counts."""
     if old == new or (old != old and new != new):
         return deadband < 0

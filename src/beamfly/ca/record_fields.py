@@ -14,14 +14,13 @@ from typing import Any
 from beamfly.ca.alarms import AlarmStatus, Severity
 from beamfly.ca.dbr import Dbr
 from beamfly.ca.puts import Put
-from beamfly.ca.pv import PV
+from beamfly.ca.pv import NUMBERS, PV
 from beamfly.ca.status import ECA_NOWTACCESS
 from beamfly.errors import CARefused
 
 _SEVERITIES = tuple(member.name for member in Severity)
 _STATUSES = tuple(member.name for member in AlarmStatus)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
 _STATE_FIELDS = (
     *("ZRST", "ONST", "TWST", "THST", "FRST", "FVST", "SXST", "SVST"),
     *("EIST", "NIST", "TEST", "ELST", "TVST", "TTST", "FTST", "FFST"),
@@ -33,7 +32,7 @@ def _any(pv: PV) -> bool:
 
 
 def _number(pv: PV) -> bool:
-    return pv.type in _NUMBERS
+    return pv.type in NUMBERS
 
 
 def _real(pv: PV) -> bool:

@@ -1,10 +1,11 @@
 """A channel as the server has it, and how much of what a client may have."""
 
 from beamfly.ca.answers import Answer, zeros
+from beamfly.ca.filters import NO_FILTERS, FilteredSubscription, Filters, View
 from beamfly.ca.message import Access
 from beamfly.ca.pv import PV
 from beamfly.ca.status import ECA_NORDACCESS
-from beamfly.ca.subscription import Subscription
+from beamfly.ca.subscription import Sink, Subscription
 
 HIGH_WATER = 256 * 1024
 """Unsent bytes from which on requests wait and updates are merged."""
@@ -20,14 +21,26 @@ class Served:
     """A channel: one client's view of a PV."""
 
     __slots__ = (
-        *("cid", "name", "pv", "readable", "rights", "sid", "subscriptions"),
-        "writable",
+        *("cid", "filters", "name", "pv", "readable", "rights", "sid"),
+        *("subscriptions", "view", "writable"),
     )
 
-    def __init__(self, name: str, pv: PV, cid: int, sid: int, rights: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        pv: PV,
+        cid: int,
+        sid: int,
+        rights: int,
+        filters: Filters = NO_FILTERS,
+    ) -> None:
         self.name = name
         """As the client wrote it."""
         self.pv = pv
+        """Where puts go, and who tells of changes."""
+        self.filters = filters
+        self.view: PV | View = pv if filters is NO_FILTERS else filters.view(pv)
+        """What is read."""
         self.cid = cid
         """The client's number."""
         self.sid = sid
@@ -48,8 +61,28 @@ class Served:
     def answer(self, code: int, count: int) -> Answer:
         """The value, or zeros if it must not be read."""
         if self.readable:
-            return self.pv.answer(code, count)
+            return self.view.answer(code, count)
         return zeros(code, count, ECA_NORDACCESS)
+
+    def listen(self, sink: Sink, number: int, code: int, count: int, mask: int) -> None:
+        """Make a subscription, and queue its first update.
+
+        Args:
+            sink: Where updates go.
+            number: The client's.
+            code: DBR type of the updates.
+            count: Elements of them; 0: as many as there are.
+            mask: Bits of EventMask.
+        """
+        what = sink, self, number, code, count, mask
+        made = (
+            Subscription(*what)
+            if self.filters is NO_FILTERS
+            else FilteredSubscription(self.filters, self.view, *what)
+        )
+        self.subscriptions[number] = made
+        self.pv.listeners[made] = None
+        made.changed(self.view)
 
     def close(self) -> None:
         """Nobody listens any more."""

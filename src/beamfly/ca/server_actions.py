@@ -36,7 +36,6 @@ from beamfly.ca.served import CHANNELS, Served
 from beamfly.ca.server_lanes import (
     SUBSCRIBE_BYTES,
     create_lane,
-    listen,
     read_lane,
     subscribe_lane,
     write_lane,
@@ -115,15 +114,16 @@ def _lane(
 
 def create(circuit: "ServerCircuit", message: CreateChannel) -> None:
     """Open a channel, and have the next ones opened faster."""
-    pv = circuit.host.database.find(message.name)
-    if pv is None or len(circuit.served) >= CHANNELS:
+    found = circuit.host.database.filtered(message.name)
+    if found is None or len(circuit.served) >= CHANNELS:
         circuit.send(CreateFailed(message.cid))
         return
+    pv, filters = found
     size = padded(len(message.name.encode()) + 1)
     _lane(circuit, shape(Command.CREATE_CHAN, size, 0, 0), create_lane, size)
     sid = circuit.next_sid()
     rights = int(circuit.host.rights(circuit.who, message.name, pv))
-    circuit.opened(Served(message.name, pv, message.cid, sid, rights))
+    circuit.opened(Served(message.name, pv, message.cid, sid, rights, filters))
 
 
 def clear(circuit: "ServerCircuit", message: ClearChannel) -> None:
@@ -140,7 +140,7 @@ def _unfit(circuit: "ServerCircuit", message: ReadNotify | Read | EventAdd) -> i
     """The status for a type and count that cannot be read, 0 if they can."""
     if message.type > Dbr.CLASS_NAME or message.type in _UNREADABLE:
         return ECA_BADTYPE
-    count = message.count or circuit.served[message.sid].pv.length
+    count = message.count or circuit.served[message.sid].view.length
     size = layout(message.type).size(count)
     if size > circuit.host.database.largest:
         return ECA_TOLARGE
@@ -191,7 +191,7 @@ def subscribe(circuit: "ServerCircuit", message: EventAdd) -> None:
     if count < LARGE and circuit.minor >= EXTENDED_MINOR:
         key = shape(Command.EVENT_ADD, SUBSCRIBE_BYTES, code, count)
         _lane(circuit, key, subscribe_lane, code, count)
-    listen(circuit, channel, message.subscription, code, count, message.mask)
+    channel.listen(circuit, message.subscription, code, count, message.mask)
 
 
 def cancel(circuit: "ServerCircuit", message: EventCancel) -> None:

@@ -221,20 +221,20 @@ class ServerCircuit(Circuit):
         The same as sending AccessRights and ChannelCreated, which always come in this
         order, without the checks that a client needs and without two encodings.
         """
-        pv, ledger = channel.pv, self.ledger
+        code, length, ledger = channel.pv.type, channel.view.length, self.ledger
         self.served[channel.sid] = channel
-        if pv.length >= LARGE:
+        if length >= LARGE:
             self.send(AccessRights(channel.cid, channel.rights))
-            self.send(ChannelCreated(channel.cid, channel.sid, pv.type, pv.length))
+            self.send(ChannelCreated(channel.cid, channel.sid, code, length))
             return
         link = ledger.channels[channel.cid]
         link.state, link.rights = ChannelState.OPEN, channel.rights
-        link.sid, link.type, link.count = channel.sid, pv.type, pv.length
+        link.sid, link.type, link.count = channel.sid, code, length
         ledger.by_sid[channel.sid] = link
         self.outbox.add(
             _OPENED.pack(
                 *(Command.ACCESS_RIGHTS, 0, 0, 0, channel.cid, channel.rights),
-                *(Command.CREATE_CHAN, 0, pv.type, pv.length, channel.cid, channel.sid),
+                *(Command.CREATE_CHAN, 0, code, length, channel.cid, channel.sid),
             )
         )
 

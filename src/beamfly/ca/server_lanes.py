@@ -22,7 +22,6 @@ from beamfly.ca.ledger import Link, Subscribed
 from beamfly.ca.message import Command
 from beamfly.ca.served import CHANNELS, HIGH_WATER, SEPARATE, Served
 from beamfly.ca.status import ECA_NORMAL
-from beamfly.ca.subscription import Subscription
 
 if TYPE_CHECKING:
     from beamfly.ca.server_circuit import ServerCircuit
@@ -57,10 +56,10 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
         room = HIGH_WATER - outbox.size
         for head, sid, ioid in HEAD.iter_unpack(view[at : end - (end - at) % _STEP]):
             channel = served.get(sid)
-            if head != wanted or channel is None or channel.pv.length > longest:
+            if head != wanted or channel is None or channel.view.length > longest:
                 break
             # the same as channel.answer, without steps in between
-            found = channel.pv.encoded.get(key) if channel.readable else None
+            found = channel.view.encoded.get(key) if channel.readable else None
             status, size, tail = found or channel.answer(code, count)
             first = pack(_READ | size, status, ioid)
             if len(tail) < SEPARATE:
@@ -163,14 +162,14 @@ def subscribe_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
         run = _SUBSCRIBE.iter_unpack(view[at : end - (end - at) % step])
         for head, sid, number, mask in run:
             channel = served.get(sid)
-            if head != wanted or channel is None or channel.pv.length > longest:
+            if head != wanted or channel is None or channel.view.length > longest:
                 break
             if number in known or not mask & _ALL_EVENTS:
                 break
             link = ledger.by_sid[sid]
             known[number] = Subscribed(link, code, count, mask)
             link.subscriptions += (number,)
-            listen(circuit, channel, number, code, count, mask)
+            channel.listen(circuit, number, code, count, mask)
             at += step
             if circuit.outbox.size > HIGH_WATER:
                 break
@@ -179,18 +178,3 @@ def subscribe_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
         return at
 
     return lane
-
-
-def listen(
-    circuit: "ServerCircuit",
-    channel: Served,
-    number: int,
-    code: int,
-    count: int,
-    mask: int,
-) -> None:
-    """Make a subscription, and queue its first update."""
-    subscription = Subscription(circuit, channel, number, code, count, mask)
-    channel.subscriptions[number] = subscription
-    channel.pv.listeners[subscription] = None
-    subscription.changed(channel.pv)

@@ -28,6 +28,19 @@ class Sink(Protocol):
         ...
 
 
+class Encoded(Protocol):
+    """A PV, or what is shown of it."""
+
+    @property
+    def encoded(self) -> dict[tuple[int, int], Answer]:
+        """Answers that are valid still, by type and count."""
+        ...
+
+    def answer(self, code: int, count: int) -> Answer:
+        """The value as a DBR type."""
+        ...
+
+
 class Source(Protocol):
     """The channel that a subscription belongs to."""
 
@@ -63,7 +76,7 @@ class Subscription:
         self._sink = sink
         self._queue: deque[Answer] = deque()
 
-    def changed(self, pv: PV) -> None:
+    def changed(self, pv: Encoded) -> None:
         """There is something new to tell."""
         source = self.source
         # the same as source.answer, without steps in between

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from beamfly.ca.circuit import Circuit
+from beamfly.ca.ledger import Ledger
 from beamfly.ca.message import Message, Sender
 from beamfly.ca.messages import (
     AccessRights,
@@ -129,6 +130,22 @@ class Link:
         number = self.number()
         sid = self.sid(name)
         return number, self.say(EventAdd(code, count, sid, number, mask))
+
+
+def written(ledger: Ledger) -> list[Any]:
+    """Channels and subscriptions in a ledger, as what can be compared."""
+    return [
+        {
+            cid: (row.name, row.state, row.sid, row.type, row.count, row.rights)
+            for cid, row in ledger.channels.items()
+        },
+        {cid: row.subscriptions for cid, row in ledger.channels.items()},
+        {sid: row.cid for sid, row in ledger.by_sid.items()},
+        {
+            number: (row.link.cid, row.type, row.count, row.mask)
+            for number, row in ledger.subscriptions.items()
+        },
+    ]
 
 
 def broken(link: Link, data: bytes) -> ProtocolError:

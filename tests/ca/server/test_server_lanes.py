@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ca.server.link import make_core
+from tests.ca.server.link import make_core, written
 
 from beamfly.ca.access import Peer
 from beamfly.ca.dbr import Dbr
@@ -31,8 +31,12 @@ NAMES = (
     "hook",
     "secret",
     "d.EGU",
+    "w.[1:2]",
+    'd.{"dbnd":{"d":5}}',
     "nobody",
 )
+SERVED = NAMES[:11]
+"""Those that have a PV of their own."""
 HELLO = b"".join(m.encode() for m in (Version(), ClientName("me"), HostName("here")))
 
 
@@ -96,11 +100,9 @@ class End:
         """All that a request may change."""
         circuit, database = self.circuit, self.core.database
         return [
-            [(str(database[name]), database[name].alarm) for name in NAMES[:-1]],
-            [len(database[name].listeners) for name in NAMES[:-1]],
-            circuit.ledger.channels,
-            circuit.ledger.by_sid.keys(),
-            circuit.ledger.subscriptions,
+            [(str(database[name]), database[name].alarm) for name in SERVED],
+            [len(database[name].listeners) for name in SERVED],
+            written(circuit.ledger),
             [
                 (sid, row.name, row.rights, [*row.subscriptions])
                 for sid, row in circuit.served.items()
