@@ -34,23 +34,26 @@ class OwnAsyncio(Coroutines):
     def array(self, name: str) -> None:
         self.array_channel = self.do(self.client.connect(name))
 
-    async def get(self, n: int) -> Any:
-        return await self.channels[0].get()
+    def get(self, n: int) -> Any:
+        return self.channels[0].get()
 
-    async def get_many(self, n: int) -> Any:
-        return await self.client.get_many(self.channels)
+    def get_many(self, n: int) -> Any:
+        return self.client.get_many(self.channels)
 
-    async def put_wait(self, n: int) -> None:
-        await self.channels[0].put(n, wait=True)
+    def put_wait(self, n: int) -> Any:
+        return self.channels[0].put(n, wait=True)
 
-    async def put_wait_many(self, n: int) -> None:
-        await self.client.put_many(self.channels, range(N), wait=True)
+    def put_wait_many(self, n: int) -> Any:
+        return self.client.put_many(self.channels, range(N), wait=True)
 
-    async def put(self, n: int) -> None:
-        await self.channels[0].put(n)
+    def put(self, n: int) -> Any:
+        return self.channels[0].put(n)
 
-    async def array_get(self, n: int) -> Any:
-        return await self.array_channel.get(timeout=20)
+    def put_many(self, n: int) -> Any:
+        return self.client.put_many(self.channels, range(N))
+
+    def array_get(self, n: int) -> Any:
+        return self.array_channel.get(timeout=20)
 
     def put_array(self, array: Any) -> Any:
         return self.array_channel.put(array, wait=True, timeout=20)
@@ -103,6 +106,9 @@ class OwnBlocking(Blocking):
         if n % 50 == 0:
             self.client.put_many([self.channels[0]] * 50, range(50))
 
+    def put_many(self, n: int) -> None:
+        self.client.put_many(self.channels, range(N))
+
     def array_get(self, n: int) -> Any:
         return self.array_channel.get(timeout=20)
 
@@ -133,7 +139,7 @@ OURS: dict[str, type[Any]] = {
 }
 LINES = {
     **{"get": (2000, 1), "get_many": (10, N), "put_wait": (1000, 1)},
-    **{"put_wait_many": (2, N), "put": (3000, 1)},
+    **{"put_wait_many": (2, N), "put": (3000, 1), "put_many": (10, N)},
 }
 """Line -> repetitions, and operations of each."""
 UPDATES = {"own": 1_000_000, "caproto": 10_000}
@@ -181,7 +187,7 @@ def scalar_line(client: Any, line: str) -> list[float]:
     client.run(operation, 1)
     with Clock() as clock:
         client.run(operation, times)
-        if line == "put":
+        if line in ("put", "put_many"):
             client.flush()
     return each(clock, times * at_once)
 

@@ -40,6 +40,7 @@ GATES: dict[str, dict[str, Pair]] = {
     "put_wait": {"own asyncio": (1.2, 1.5), "own blocking": (1.2, 1.6)},
     "put_wait_many": {"own asyncio": (1.3, 3.5)},
     "put": {"own asyncio": (5.0, 7.0), "own blocking": (1.0, 0.0)},
+    "put_many": {"own asyncio": (5.0, 7.0), "own blocking": (5.0, 7.0)},
     "updates_uniform": {"own asyncio": (40.0, 45.0), "own uvloop": (40.0, 45.0)},
     "updates_mixed": {"own asyncio": (20.0, 20.0)},
     "rate_200000": {},

@@ -24,23 +24,26 @@ class Aioca(Coroutines):
     def array(self, name: str) -> None:
         self.array_channel = name
 
-    async def get(self, n: int) -> Any:
-        return await self.module.caget(self.channels[0])
+    def get(self, n: int) -> Any:
+        return self.module.caget(self.channels[0])
 
-    async def get_many(self, n: int) -> Any:
-        return await self.module.caget(NAMES)
+    def get_many(self, n: int) -> Any:
+        return self.module.caget(NAMES)
 
-    async def put_wait(self, n: int) -> None:
-        await self.module.caput(NAMES[0], n, wait=True)
+    def put_wait(self, n: int) -> Any:
+        return self.module.caput(NAMES[0], n, wait=True)
 
-    async def put_wait_many(self, n: int) -> None:
-        await self.module.caput(NAMES, list(range(N)), wait=True)
+    def put_wait_many(self, n: int) -> Any:
+        return self.module.caput(NAMES, list(range(N)), wait=True)
 
-    async def put(self, n: int) -> None:
-        await self.module.caput(NAMES[0], n)
+    def put(self, n: int) -> Any:
+        return self.module.caput(NAMES[0], n)
 
-    async def array_get(self, n: int) -> Any:
-        return await self.module.caget(self.array_channel, timeout=20)
+    def put_many(self, n: int) -> Any:
+        return self.module.caput(NAMES, list(range(N)))
+
+    def array_get(self, n: int) -> Any:
+        return self.module.caget(self.array_channel, timeout=20)
 
     def put_array(self, array: Any) -> Any:
         return self.module.caput(self.array_channel, array, wait=True, timeout=20)
@@ -85,6 +88,10 @@ class PyEpics(Blocking):
 
     def put(self, n: int) -> None:
         self.ca.put(self.channels[0], n)
+
+    def put_many(self, n: int) -> None:
+        for number, channel in enumerate(self.channels):
+            self.ca.put(channel, number)
 
     def array_get(self, n: int) -> Any:
         return self.ca.get(self.array_channel, timeout=20)
@@ -169,6 +176,11 @@ class CaChannel(Blocking):
     def put(self, n: int) -> None:
         self.ca.put(self.channels[0], n)
 
+    def put_many(self, n: int) -> None:
+        for number, channel in enumerate(self.channels):
+            self.ca.put(channel, number)
+        self.ca.flush_io()
+
     def array_get(self, n: int) -> Any:
         return self._get([self.array_channel])
 
@@ -225,6 +237,9 @@ class Cothread(Blocking):
     def put(self, n: int) -> None:
         self.module.caput(NAMES[0], n)
 
+    def put_many(self, n: int) -> None:
+        self.module.caput(NAMES, list(range(N)))
+
     def array_get(self, n: int) -> Any:
         return self.module.caget(self.array_channel, timeout=20)
 
@@ -265,6 +280,10 @@ class Caproto(Blocking):
 
     def put(self, n: int) -> None:
         self.channels[0].write([n], wait=False)
+
+    def put_many(self, n: int) -> None:
+        for number, pv in enumerate(self.channels):
+            pv.write([number], wait=False)
 
     def array_get(self, n: int) -> Any:
         return self.array_channel.read(timeout=20)

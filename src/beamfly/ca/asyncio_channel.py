@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import ConnectionState, Monitor, Request
-from beamfly.ca.dbr import Dbr, Family, layout, promote
+from beamfly.ca.dbr import CODES, Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
 from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.payloads import Value, pack
@@ -227,8 +227,8 @@ class Channel:
         future: asyncio.Future[Any] = client.loop.create_future()
         deadline = NEVER if timeout is None else client.loop.time() + timeout
         if dbr is None:
-            dbr = Dbr(link.type if family is None else link.type + 7 * family)
-        if make is None and layout(dbr).family is Family.TIME:
+            dbr = CODES[link.type if family is None else link.type + 7 * family]
+        elif make is None and layout(dbr).family is Family.TIME:
             make = Reading
         circuit.read(core, dbr, count, FutureRequest(core, deadline, future, make))
         client.sent(circuit, deadline)
@@ -280,9 +280,10 @@ class Channel:
             return self._put_later(value, dbr, wait, timeout)
         if dbr is None:
             if not wait and type(value) in SIMPLE and circuit.write_number(core, value):
-                self.client.sent(circuit, NEVER)
+                if not circuit.flush_due:
+                    self.client.sent(circuit, NEVER)
                 return self.client.nothing
-            dbr = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)
+            dbr = Dbr.STRING if isinstance(value, (str, bytes)) else CODES[link.type]
         count, data = pack(dbr, value)
         client = self.client
         if not wait:

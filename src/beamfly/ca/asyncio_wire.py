@@ -10,6 +10,7 @@ from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.rules import CircuitState
 from beamfly.errors import CADisconnected, ProtocolError
 
+_CLOSED = CircuitState.CLOSED
 log = logging.getLogger("beamfly.ca")
 WRITE_BYTES = 1024 * 1024
 """What a transport may hold before the rest waits in the circuit, which is bounded."""
@@ -39,7 +40,7 @@ class Wire(asyncio.BufferedProtocol):
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._paused = False
-        self._later = False
+        self._unanswered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there: send what waits."""
@@ -56,13 +57,15 @@ class Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes were written there."""
+        circuit = self._circuit
+        self._unanswered = False
         try:
-            self._circuit.received(nbytes, self._loop.time())
+            circuit.received(nbytes, self._loop.time())
         except ProtocolError as error:
-            log.warning("%s: %s", self._circuit.host, error)
-        if self._circuit.outbox:
+            log.warning("%s: %s", circuit.host, error)
+        if circuit.outbox.size:
             self.write()
-        if self._circuit.state is CircuitState.CLOSED:
+        if circuit.state is _CLOSED:
             self._pump()
 
     def eof_received(self) -> None:
@@ -87,14 +90,21 @@ class Wire(asyncio.BufferedProtocol):
         self.write()
 
     def write_soon(self) -> None:
-        """The first write of a loop turn goes at once, what follows goes together."""
-        if not self._later:
-            self._later = True
+        """The first write of a loop turn goes at once, what follows goes together.
+
+        Who asks, waits for the answer and asks again has only one write in a turn: that
+        it is over need not be known before a second write without an answer comes.
+        """
+        if self._circuit.flush_due:
+            return
+        if self._unanswered:
+            self._circuit.flush_due = True
             self._loop.call_soon(self._turn_over)
-            self.write()
+        self._unanswered = True
+        self.write()
 
     def _turn_over(self) -> None:
-        self._later = False
+        self._circuit.flush_due = False
         if self._circuit.outbox:
             self.write()
 

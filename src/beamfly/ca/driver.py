@@ -51,9 +51,9 @@ class _Wire:
             self.rest = self.rest[sent:]
 
     def connection_made(self) -> None:
-        """From now on calls wait for a moment; no system call is needed for that."""
+        """From now on calls wait for a moment."""
         self.connected = True
-        self.socket.settimeout(TICK)
+        sockets.wait_at_most(self.socket, TICK)
 
     def read(self) -> bool:
         """Take what has arrived, or arrives within a moment; False if nothing did."""

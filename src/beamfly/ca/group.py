@@ -49,6 +49,7 @@ class Part:
         self.types = {link.type for link in links}
         """Native types."""
         self.sids = [link.sid for link in links]
+        self.cids = [link.cid for link in links]
         self.arrays: dict[int, Dbr] = {}
         """Types of what is an array even if it has one element, by place here."""
         if {link.count for link in links} != {1}:

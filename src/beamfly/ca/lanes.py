@@ -107,14 +107,21 @@ class ReadLane:
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
         """Parse a run."""
-        size = self._record.size
-        count = min((end - at) // size, MOST)
-        if self._pending.bulks and not self._is_time:
+        record, pending = self._record, self._pending
+        size = record.size
+        count = (end - at) // size
+        if count == 1:
+            # as when who asks waits for the answer before the next question
+            rows = iter((record.unpack_from(view, at),))
+        else:
+            count = min(count, MOST)
+            rows = record.iter_unpack(view[at : at + count * size])
+        if pending.bulks and not self._is_time:
             after = self._bulk(view, at, count)
             if after > at:
                 return after
-        wanted, pending = self.shape, self._pending
-        for row in self._record.iter_unpack(view[at : at + count * size]):
+        wanted = self.shape
+        for row in rows:
             if row[0] != wanted or row[1] != 1:
                 break
             request = pending.pop(row[2], None)

@@ -36,7 +36,8 @@ AUTOSIZE_MINOR = 13
 """First minor version of servers that know count 0."""
 
 _CLOSED = CircuitState.CLOSED
-_WRITE = Command.WRITE << 48
+_READ = int(Command.READ_NOTIFY)
+_WRITES = [(make, Command.WRITE << 48 | first) for make, first in NUMBER_FORMS]
 
 
 class RequestCircuit(Circuit):
@@ -63,6 +64,8 @@ class RequestCircuit(Circuit):
         self.pending = Pending()
         """Requests that are not answered yet."""
         self.notice = notice
+        self.flush_due = False
+        """Whether the shell sends what is queued anyhow, at the end of its turn."""
         self.losses: int = 0
         """How many channels it has lost."""
         self._numbers = numbers
@@ -81,17 +84,17 @@ class RequestCircuit(Circuit):
             count: Elements; 0: as many as there are.
             request: Told of the answer.
         """
-        link = self._link(channel)
+        link = channel.link
+        if link is None or self.state is _CLOSED:
+            link = self._link(channel)
         number = self._numbers.take()
         if link.count != 1 and layout(code).family in (Family.PLAIN, Family.TIME):
             request = array_request(request, layout(code).base)
         self.pending.add(number, request)
-        if (Command.READ_NOTIFY, code) not in self._laned:
+        if (_READ, code) not in self._laned:
             self._read_lane(code)
         count = count or self._autosize(link)
-        self.outbox.put(
-            pack_header(Command.READ_NOTIFY, 0, code, count, link.sid, number)
-        )
+        self.outbox.put(pack_header(_READ, 0, code, count, link.sid, number))
 
     def read_bulk(
         self,
@@ -107,7 +110,7 @@ class RequestCircuit(Circuit):
             on_done: Called once, when there is a value or an error for each channel.
         """
         for code in part.types:
-            if (Command.READ_NOTIFY, code) not in self._laned:
+            if (_READ, code) not in self._laned:
                 self._read_lane(Dbr(code))
         low = self._numbers.take(len(part.links))
         knows = self.minor >= AUTOSIZE_MINOR
@@ -124,11 +127,11 @@ class RequestCircuit(Circuit):
         link = channel.link
         if link is None or self.state is _CLOSED:
             return False
-        make, first = NUMBER_FORMS[link.type]
+        make, head = _WRITES[link.type]
         if make is None:
             return False
         try:
-            self.outbox.add(make(_WRITE | first, link.sid, link.cid, value))
+            self.outbox.add(make(head, link.sid, link.cid, value))
         except (struct.error, OverflowError):
             # wrapped, cut, or refused with a sentence
             return False
@@ -191,7 +194,7 @@ class RequestCircuit(Circuit):
             values: What users write; BadValue if one does not fit.
         """
         links = part.links
-        simple = numbers(Command.WRITE, part, [link.cid for link in links], values)
+        simple = numbers(Command.WRITE, part, part.cids, values)
         if simple is not None:
             self.outbox.put(simple)
             return
@@ -333,7 +336,7 @@ class RequestCircuit(Circuit):
 
     def _read_lane(self, code: Dbr) -> None:
         """Answers with one element of a type may come in runs."""
-        self._laned.add((Command.READ_NOTIFY, code))
+        self._laned.add((_READ, code))
         if layout(code).family in (Family.PLAIN, Family.TIME):
             self._lane(lanes.ReadLane(code, self.pending, self._failed))
 

@@ -59,6 +59,22 @@ def tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
+def wait_at_most(sock: socket.socket, seconds: float) -> None:
+    """From now on a call waits for so long, then raises TimeoutError or the like.
+
+    The kernel of Linux does that by itself; elsewhere Python asks before each call
+    whether it would wait, which is a second system call.
+    """
+    if sys.platform.startswith("linux") and struct.calcsize("l") == 8:
+        whole = int(seconds)
+        interval = struct.pack("ll", whole, round((seconds - whole) * 1e6))
+        sock.setblocking(True)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+    else:
+        sock.settimeout(seconds)
+
+
 def split_numeric(
     addresses: Iterable[Address],
 ) -> tuple[list[Address], list[Address]]:
