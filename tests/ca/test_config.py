@@ -1,5 +1,6 @@
 """EPICS_CA_* and EPICS_CAS_* variables, and addresses."""
 
+import dataclasses
 import socket
 
 import pytest
@@ -113,3 +114,14 @@ def test_broadcast_addresses_are_addresses() -> None:
     addresses, _ = sockets.search_addresses(Config(addresses=(("127.0.0.1", 5064),)))
     assert addresses[0] == ("127.0.0.1", 5064)
     assert len(addresses) == len(set(addresses)) > 1
+
+
+def test_settings_are_a_frozen_dataclass() -> None:
+    noted = dataclasses.replace(Config(server_port=1), warnings=("odd",))
+    assert noted == Config(server_port=1) and hash(noted) == hash(Config(server_port=1))
+    assert noted != Config() and noted.warnings == ("odd",)
+    assert {field.name for field in dataclasses.fields(Config)} == {*Config.__slots__}
+    with pytest.raises(dataclasses.FrozenInstanceError, match="server_port"):
+        noted.server_port = 2  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cannot be made"):
+        Config(port=1)  # type: ignore[call-arg]

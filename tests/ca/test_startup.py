@@ -70,6 +70,9 @@ def test_python_types_mean_what_numpy_says_of_them() -> None:
 
 # ---- tools
 
+SLOW = {"numpy", "click", "logging", "asyncio", "dataclasses", "inspect"}
+"""What takes as long as one read, or longer."""
+
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
@@ -102,7 +105,7 @@ def test_tools_start_without_numpy_and_click(
     code = f"from beamfly.cli import main; main({words.split()})"
     printed, modules = imported(code, port)
     assert [" ".join(line.split()) for line in printed.splitlines()] == lines
-    assert modules.isdisjoint({"numpy", "click", "logging", "asyncio"})
+    assert modules.isdisjoint(SLOW)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ A server that starts sends beacons 20 ms apart, then ever more slowly, up to 15 
 rhythm that suddenly becomes faster is a server that has been started again.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 REORDERED = 1 << 8
@@ -34,11 +33,18 @@ class Rhythm(Enum):
     """The server was started again, or could not be reached for a while."""
 
 
-@dataclass(slots=True, eq=False)
 class _Heard:
-    number: int
-    at: float
-    average: float | None = None
+    """One server."""
+
+    __slots__ = ("at", "average", "number")
+
+    def __init__(self, number: int, at: float) -> None:
+        self.number = number
+        """Of its last beacon."""
+        self.at = at
+        """When that was heard."""
+        self.average: float | None = None
+        """Seconds between beacons, None after the first one."""
 
 
 class BeaconWatch:

@@ -7,7 +7,6 @@ ignores the environment. Names of hosts are resolved by the shells, not here.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Any
 
 from beamfly.ca.frozen import Frozen, frozen
@@ -65,8 +64,10 @@ class Config(Frozen):
     cas_beacon_period: float = 15.0
     """Longest seconds between beacons, EPICS_CAS_BEACON_PERIOD, else
     EPICS_CA_BEACON_PERIOD."""
-    warnings: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = ()
     """Variables that were not understood, and what was taken instead."""
+
+    UNCOMPARED = ("warnings",)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Config":

@@ -6,7 +6,6 @@ blame. It returns False for a message that came too late to matter.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from beamfly.ca.frozen import Frozen, frozen
@@ -30,29 +29,37 @@ from beamfly.ca.messages import (
 from beamfly.ca.rules import CHANNEL_RULES, ChannelState
 from beamfly.errors import LocalProtocolError, ProtocolError
 
+# enum members are slow to look up, and thousands of channels open in one go
+_CREATING = ChannelState.CREATING
 
-@dataclass(slots=True, eq=False)
+
 class Link:
     """A channel on one circuit."""
 
-    cid: int
-    """The client's number."""
-    name: str
-    """Of the PV."""
-    owner: Any = None
-    """What the client or server at this end keeps for the channel."""
-    state: ChannelState = ChannelState.CREATING
-    """How far it is."""
-    sid: int = 0
-    """The server's number, from when it is open."""
-    type: int = 0
-    """Native base type, 0 to 6, from when it is open."""
-    count: int = 0
-    """Most elements, from when it is open."""
-    rights: int = 0
-    """Bits of Access."""
-    subscriptions: tuple[int, ...] = ()
-    """Numbers of its subscriptions."""
+    __slots__ = (
+        *("cid", "count", "name", "owner", "rights", "sid", "state", "subscriptions"),
+        "type",
+    )
+
+    def __init__(self, cid: int, name: str, owner: Any = None) -> None:
+        self.cid = cid
+        """The client's number."""
+        self.name = name
+        """Of the PV."""
+        self.owner = owner
+        """What the client or server at this end keeps for the channel."""
+        self.state = _CREATING
+        """How far it is."""
+        self.sid = 0
+        """The server's number, from when it is open."""
+        self.type = 0
+        """Native base type, 0 to 6, from when it is open."""
+        self.count = 0
+        """Most elements, from when it is open."""
+        self.rights = 0
+        """Bits of Access."""
+        self.subscriptions: tuple[int, ...] = ()
+        """Numbers of its subscriptions."""
 
 
 @frozen

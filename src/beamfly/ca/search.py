@@ -9,7 +9,6 @@ so many are under way at a time that the sockets on the way can hold the answers
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from beamfly.ca.datagrams import SearchReply, Version, join
@@ -33,16 +32,18 @@ _REPLY_FIRST = Command.SEARCH << 16 | 8
 """Command and size of a reply."""
 
 
-@dataclass(slots=True, eq=False)
 class _Name:
     """One name that nobody has answered for."""
 
-    cid: int
-    message: bytes
-    round: int = 0
-    """How often it was asked for."""
-    under_way: bool = False
-    """Whether an answer may still come."""
+    __slots__ = ("cid", "message", "round", "under_way")
+
+    def __init__(self, cid: int, message: bytes) -> None:
+        self.cid = cid
+        self.message = message
+        self.round = 0
+        """How often it was asked for."""
+        self.under_way = False
+        """Whether an answer may still come."""
 
 
 class Searches:
