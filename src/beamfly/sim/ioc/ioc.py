@@ -125,7 +125,7 @@ class SimulatedIOC:
             port=self.port,
             interfaces=(LOOPBACK,),
             # what may be in the environment is for real IOCs
-            config=Config(cas_beacon_addresses=((LOOPBACK, Config.repeater_port),)),
+            config=Config(cas_beacon_addresses=((LOOPBACK, Config().repeater_port),)),
         )
         if self.port not in (0, server.port):
             server.close()
