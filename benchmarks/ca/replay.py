@@ -93,7 +93,12 @@ async def main(port: int) -> None:
         async def obey(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         ) -> None:
-            count, rate = map(float, (await reader.readline()).split())
+            line = await reader.readline()
+            if not line:
+                # the client gave up before it said anything
+                writer.close()
+                return
+            count, rate = map(float, line.split())
             recording = Recording(server)
             with client_socket(recording.peer) as sock:
                 # nobody else is to be served meanwhile
