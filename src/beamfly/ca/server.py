@@ -24,12 +24,11 @@ from typing import Any
 from beamfly.ca.access import FULL, Peer
 from beamfly.ca.database import Database
 from beamfly.ca.datagrams import Beacon, Version, join
-from beamfly.ca.header import unpack_header
+from beamfly.ca.header import HEADER_BYTES
 from beamfly.ca.message import MINOR_VERSION, Access, Command
 from beamfly.ca.puts import HookFailed, PutWaits
 from beamfly.ca.pv import PV
 from beamfly.ca.server_circuit import CircuitClosed, ServerCircuit
-from beamfly.errors import RemoteProtocolError
 
 FIRST_BEACON = 0.02
 """Seconds between the first two beacons; then the time doubles."""
@@ -37,7 +36,9 @@ BEACON_PERIOD = 15.0
 """Most seconds between beacons."""
 UNSENT = 1 << 40
 """The outbox has no limit of its own: requests and updates wait long before."""
+_HEADER = struct.Struct(">HHHHI")
 _REPLY = struct.Struct(">HHHHIIH6x")
+_SEARCH = int(Command.SEARCH)
 _SENDER = 0xFFFFFFFF
 """Stands for the address that a reply comes from."""
 
@@ -188,20 +189,18 @@ class ServerCore:
         sequence = 0
         valid = False
         found: list[bytes] = []
+        has, reply = self.database.has, _REPLY.pack
+        first = _SEARCH, 8, self.port, 0, _SENDER
         for command, low, p1, payload in _messages(data):
-            if command == Command.VERSION:
+            if command == _SEARCH:
+                if has(payload.partition(b"\0")[0].decode(errors="replace")):
+                    found.append(reply(*first, p1, MINOR_VERSION))
+            elif command == Command.VERSION:
                 valid, sequence = bool(low & 1), p1
-            elif command == Command.SEARCH and self._has(payload):
-                found.append(
-                    _REPLY.pack(
-                        *(Command.SEARCH, 8, self.port, 0),
-                        *(_SENDER, p1, MINOR_VERSION),
-                    )
-                )
         if not found:
             return []
-        first = Version(priority=int(valid), sequence=sequence if valid else 0)
-        return [*join(first.encode(), found)]
+        greeting = Version(priority=int(valid), sequence=sequence if valid else 0)
+        return [*join(greeting.encode(), found)]
 
     def restart_beacons(self, now: float) -> None:
         """The server starts now: beacons come quickly again."""
@@ -221,26 +220,18 @@ class ServerCore:
         self._beacon_gap = min(2 * self._beacon_gap, self._beacon_period)
         return beacon.encode()
 
-    def _has(self, payload: bytes) -> bool:
-        """Whether a name that is looked for is ours."""
-        name = payload.partition(b"\0")[0]
-        return self.database.has(name.decode(errors="replace"))
-
 
 def _messages(data: bytes) -> list[tuple[int, int, int, bytes]]:
     """Command, type, first parameter and payload of what is whole in a datagram."""
     found: list[tuple[int, int, int, bytes]] = []
-    at = 0
-    while True:
-        try:
-            header = unpack_header(data, at)
-        except RemoteProtocolError:
-            # nothing behind a broken header can be told apart
-            return found
-        if header is None:
-            return found
-        start = at + header.length
-        at = start + header.size
-        if at > len(data):
-            return found
-        found.append((header.command, header.type, header.p1, data[start:at]))
+    at, end = 0, len(data)
+    while end - at >= HEADER_BYTES:
+        command, size, low, _, p1 = _HEADER.unpack_from(data, at)
+        start = at + HEADER_BYTES
+        at = start + size
+        # nothing behind a broken header can be told apart; long headers, whose size
+        # is no multiple of 8, are for more than a datagram holds
+        if size % 8 or at > end:
+            break
+        found.append((command, low, p1, data[start:at]))
+    return found
