@@ -1,6 +1,5 @@
 """subscribe, block, interrupt: watching PVs from a script, for `blocking`."""
 
-import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +41,9 @@ class Subscription:
 
     def add_callback(self, func: Callable[..., object]) -> int:
         """Call `func(subscription, response)` or `func(response)`; gives a token."""
+        # which takes longer to import than to read a PV, and most scripts only read
+        import inspect
+
         call = func
         try:
             inspect.signature(func).bind(None, None)

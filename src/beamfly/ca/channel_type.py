@@ -1,12 +1,14 @@
 """`ChannelType`, alarms and metadata under the names of `beamfly.ca.blocking`."""
 
-import datetime
 from enum import IntEnum, IntFlag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.dbr import EPICS_EPOCH, LIMITS, Dbr, Family, layout, promote
 from beamfly.ca.payloads import Value
 from beamfly.errors import BadValue
+
+if TYPE_CHECKING:
+    import datetime
 
 _FAMILIES = {"": 0, "STS_": 7, "TIME_": 14, "GR_": 21, "CTRL_": 28}
 _BASES = ("STRING", "INT", "FLOAT", "ENUM", "CHAR", "LONG", "DOUBLE")
@@ -94,8 +96,10 @@ class TimeStamp:
         """Seconds since 1970."""
         return self.secondsSinceEpoch + EPICS_EPOCH + self.nanoSeconds * 1e-9
 
-    def as_datetime(self) -> datetime.datetime:
+    def as_datetime(self) -> "datetime.datetime":
         """The same in UTC, without a time zone."""
+        import datetime
+
         utc = datetime.datetime.fromtimestamp(self.timestamp, datetime.UTC)
         return utc.replace(tzinfo=None)
 
