@@ -16,7 +16,7 @@ from typing import Any
 
 import h5py
 import numpy.typing as npt
-from h5py import h5f, h5s, h5t
+from h5py import h5d, h5f, h5s, h5t
 
 from beamfly.errors import BadValue, HdfError
 from beamfly.hdf.layout import (
@@ -84,7 +84,7 @@ class ColumnWriter:
         """Rows that readers can see."""
         self.runs: list[Run] = []
         """All runs so far; the last one may still be running."""
-        self._datasets: list[h5py.Dataset] = []
+        self._ids: list[tuple[h5d.DatasetID, h5t.TypeID]] = []
         self._run_sets: dict[str, h5py.Dataset] = {}
         self._file: h5py.File | None = self._create(overwrite)
 
@@ -138,7 +138,13 @@ class ColumnWriter:
             raise BadValue(f"the columns of {self.path} are defined already")
         check_layout(columns, plot)
         try:
-            self._datasets = create_columns(file, columns, self.chunk_rows)
+            self._ids = [
+                # asked for once: whoever asks an h5py object waits for its lock
+                (dataset.id, h5t.py_create(column.dtype))
+                for dataset, column in zip(
+                    create_columns(file, columns, self.chunk_rows), columns, strict=True
+                )
+            ]
             self._run_sets = create_runs(file)
             create_plot(file, columns, plot)
             write_start_attributes(file, first_run or Run())
@@ -223,18 +229,16 @@ class ColumnWriter:
         """Write rows that lie in one chunk."""
         first, end = self.rows, self.rows + count
         if count == self.chunk_rows:
-            for dataset, part in zip(self._datasets, parts, strict=True):
-                dataset.id.set_extent((end,))
-                dataset.id.write_direct_chunk((first,), part)
+            for (dataset, _), part in zip(self._ids, parts, strict=True):
+                dataset.set_extent((end,))
+                dataset.write_direct_chunk((first,), part)
             return
         memory = h5s.create_simple((count,))
         space = h5s.create_simple((end,), (h5s.UNLIMITED,))
         space.select_hyperslab((first,), (count,))
-        for dataset, part, column in zip(
-            self._datasets, parts, self.columns, strict=True
-        ):
-            dataset.id.set_extent((end,))
-            dataset.id.write(memory, space, part, h5t.py_create(column.dtype))
+        for (dataset, dtype), part in zip(self._ids, parts, strict=True):
+            dataset.set_extent((end,))
+            dataset.write(memory, space, part, dtype)
 
     def flush(self) -> int:
         """Make all rows visible to readers, and return how many there are."""
@@ -267,7 +271,7 @@ class ColumnWriter:
 
     def _forget(self) -> None:
         self._file = None
-        self._datasets, self._run_sets = [], {}
+        self._ids, self._run_sets = [], {}
 
     def _failed(self, exc: Exception) -> HdfError:
         """Close the file with as many rows as can be kept, and say so."""
@@ -282,13 +286,13 @@ class ColumnWriter:
 
     def _salvage(self) -> int:
         """Close the file although it cannot be written, and count what it keeps."""
-        file, datasets, run_sets = self._file, self._datasets, self._run_sets
+        file, ids, run_sets = self._file, self._ids, self._run_sets
         rows = self.rows
         self._forget()
         if file is None:
             return self.flushed
         # columns must be of one length: the last block may be in some of them only
-        acts = [partial(dataset.id.set_extent, (rows,)) for dataset in datasets]
+        acts = [partial(dataset.set_extent, (rows,)) for dataset, _ in ids]
         for run in self.runs[-1:]:
             run.rows, run.reason = rows - run.first_row, run.reason or WRITE_FAILED
             acts.append(partial(write_run, run_sets, len(self.runs) - 1, run))
