@@ -131,13 +131,16 @@ def manager(redis: int, tmp_path: Path) -> Iterator[Manager]:
         process.wait(30)
 
 
-def test_a_flyscan_from_the_queue(manager: Manager, tmp_path: Path) -> None:
+def test_flights_and_scans_from_the_queue(manager: Manager, tmp_path: Path) -> None:
     manager.do("environment_open")
     status = until(manager.idle, "the environment")
     assert status["worker_environment_exists"], manager.log.read_text()
     group = {"user_group": "primary", "user": "test"}
     plans = manager.do("plans_allowed", **{"user_group": "primary"})["plans_allowed"]
     assert {"fly", "fly_grid", "map_sample", "count", "scan"} <= set(plans)
+    assert {"ascan", "dscan", "mesh", "ct", "mv", "cen"} <= set(plans)
+    # it would ask somebody who is not there
+    assert "tw" not in plans
     devices = manager.do("devices_allowed", **{"user_group": "primary"})
     assert {"panda", "x", "m1", "scaler"} <= set(devices["devices_allowed"])
 
@@ -149,6 +152,13 @@ def test_a_flyscan_from_the_queue(manager: Manager, tmp_path: Path) -> None:
             "args": [["panda"]],
             "kwargs": {"num": 30, "trigger": "internal", "livetime": 1e-3},
         },
+        {"name": "mv", "args": ["m2", 0.1]},
+        {"name": "dscan", "args": ["m1", -0.1, 0.1, 2, 0.01]},
+        {
+            "name": "mesh",
+            "args": ["m1", 0, 0.1, 1, "m2", 0, 0.1, 1, 0.01],
+            "kwargs": {"extra": ["ring"], "breaks": "row"},
+        },
     ]
     for item in items:
         manager.do("queue_item_add", item={"item_type": "plan", **item}, **group)
@@ -156,12 +166,18 @@ def test_a_flyscan_from_the_queue(manager: Manager, tmp_path: Path) -> None:
     until(lambda: manager.idle() and _done(manager) == len(items), "the queue")
     history = manager.do("history_get")["items"]
     states = [item["result"]["exit_status"] for item in history]
-    assert states == ["completed"] * 3, manager.log.read_text()
+    assert states == ["completed"] * len(items), manager.log.read_text()
 
     runs = Catalog(tmp_path / "data")
-    assert [runs[n].metadata["start"]["scan_id"] for n in (-3, -2, -1)] == [1, 2, 3]
-    assert runs[-3].primary["data"]["photons"].shape == (200,)
-    assert runs[-1].primary["data"]["photons"].shape == (30,)
+    newest = range(-5, 0)
+    assert [runs[n].metadata["start"]["scan_id"] for n in newest] == [1, 2, 3, 4, 5]
+    assert runs[-5].primary["data"]["photons"].shape == (200,)
+    assert runs[-3].primary["data"]["photons"].shape == (30,)
+    assert runs[-2].metadata["start"]["plan_name"] == "dscan"
+    assert runs[-2].metadata["start"]["scan"] == "dscan m1 -0.1 0.1 2 0.01"
+    assert runs[-2].primary["data"]["m1"].shape == (3,)
+    assert runs[-1].metadata["start"]["plan_name"] == "mesh"
+    assert runs[-1].primary["data"]["ring"].shape == (4,)
     manager.do("environment_close")
     until(manager.idle, "closing")
 

@@ -29,10 +29,12 @@ from beamfly.ipython.devices import Devices, Wanted, wanted_devices
 from beamfly.ipython.late_broker import LateBroker
 from beamfly.ipython.magics import refuse_in_loop
 from beamfly.ipython.paths import TemplatePaths
-from beamfly.ipython.prompt import prepare_plots, set_up_prompt
+from beamfly.ipython.prompt import current_shell, prepare_plots, set_up_prompt
 from beamfly.ipython.scan_ids import ScanIds
 from beamfly.live import follow
 from beamfly.sim import SimulatedBeamline, fly_map
+from beamfly.spec import Spec
+from beamfly.spec.session import ASKING
 
 STEP_PLANS = (
     *("count", "scan", "rel_scan", "list_scan", "rel_list_scan", "grid_scan"),
@@ -64,8 +66,8 @@ def simulated(directory: Path | str = "data") -> dict[str, Any]:
 
     Returns:
         RE, db, bec, live, the devices (panda, x, y, all these as devices, and PVs of
-        an IOC: m1 to m4, scaler, ring), the plans of beamfly and of bluesky, and
-        map_sample, which flies x and y.
+        an IOC: m1 to m4, scaler, ring), the plans of beamfly, of bluesky and of
+        SPEC, and map_sample, which flies x and y.
     """
     catalog = Path(directory).expanduser().absolute()
     scan_ids = ScanIds(catalog)
@@ -104,7 +106,7 @@ def simulated(directory: Path | str = "data") -> dict[str, Any]:
         "map_sample": map_sample,
     }
     _welcome("Simulated beamline", ["panda", "x", "y", *records], records, catalog)
-    set_up_prompt(names, _counters(records))
+    _add_spec(names, _counters(records))
     return names
 
 
@@ -136,7 +138,7 @@ def beamline(config: Beamline | Path | str) -> dict[str, Any]:
 
     Returns:
         RE, db, bec, live, the devices by name and all as devices, reconnect, the plans
-        of beamfly and of bluesky.
+        of beamfly, of bluesky and of SPEC.
 
     Raises:
         BadValue: The file cannot be read, or something in it makes no sense.
@@ -170,7 +172,7 @@ def beamline(config: Beamline | Path | str) -> dict[str, Any]:
     names |= {"devices": devices, "reconnect": reconnect, **devices}
     title = described.name or Path(described.source).name
     _welcome(title, list(devices), devices, described.catalog)
-    set_up_prompt(names, _counters(devices))
+    _add_spec(names, _counters(devices))
     return names
 
 
@@ -192,6 +194,23 @@ def _engine(
     names |= {name: getattr(bp, name) for name in STEP_PLANS}
     names |= {name: getattr(beamfly.plans, name) for name in beamfly.plans.__all__}
     return names
+
+
+def _add_spec(names: dict[str, Any], detectors: list[Any]) -> None:
+    """SPEC's names: commands at a prompt, and plans where there is none, as in queues.
+
+    Args:
+        names: Of the session; what is there already stays what it is.
+        detectors: What they count with.
+    """
+    if current_shell() is not None:
+        set_up_prompt(names, detectors)
+        return
+    spec = Spec(detectors, th=names.get("th"), tth=names.get("tth"))
+    names["RE"].subscribe(spec.last)
+    for name, made in {"spec": spec, **spec.plans()}.items():
+        if name not in ASKING:
+            names.setdefault(name, made)
 
 
 def _counters(devices: Devices) -> list[Any]:

@@ -55,6 +55,9 @@ USAGE = {
 WIDEST = 10_000_000
 """Points that a scan may have; more are taken for a slip."""
 
+Argument = Movable[Any] | float | Sequence[float]
+"""What a command takes: motors, numbers, count times. A queue server, which is given
+names, looks in here for what may be a device."""
 CountTime = float | Sequence[float] | None
 """Seconds for all points, or for each; None: as the detectors are set."""
 

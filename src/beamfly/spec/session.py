@@ -13,12 +13,13 @@ All that is asked for is checked before anything moves.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Unpack, cast
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import numpy as np
+from bluesky.protocols import Readable
 from bluesky.utils import (
     MsgGenerator,
     plan,  # pyright: ignore[reportUnknownVariableType]
@@ -28,6 +29,7 @@ from beamfly.errors import BadValue
 from beamfly.spec.counting import check_counting
 from beamfly.spec.courses import (
     USAGE,
+    Argument,
     Course,
     check_motor,
     check_time,
@@ -46,6 +48,12 @@ PLANS = (
     *("dmesh", "th2th", "fascan", "fmesh", "tw", "cen", "pic", "com"),
 )
 """The methods of a Spec that are plans."""
+ASKING = ("tw",)
+"""Those that ask who is at the prompt."""
+Extra = Readable[Any] | Sequence[Readable[Any]]
+"""Further detectors."""
+Metadata = Mapping[str, Any] | None
+"""Goes into the start document."""
 
 
 class Spec:
@@ -88,7 +96,7 @@ class Spec:
     # ---- moves
 
     @plan
-    def mv(self, *args: Any) -> MsgGenerator[None]:
+    def mv(self, *args: Argument) -> MsgGenerator[None]:
         """Move motors at the same time: `mv(x, 1, y, 2)`; waits until they are there.
 
         Raises:
@@ -97,17 +105,17 @@ class Spec:
         yield from self._move("mv", args)
 
     @plan
-    def umv(self, *args: Any) -> MsgGenerator[None]:
+    def umv(self, *args: Argument) -> MsgGenerator[None]:
         """As `mv`; at the prompt it shows how far they are."""
         yield from self._move("umv", args)
 
     @plan
-    def mvr(self, *args: Any) -> MsgGenerator[None]:
+    def mvr(self, *args: Argument) -> MsgGenerator[None]:
         """Move motors by so much: `mvr(x, 0.1)`."""
         yield from self._move("mvr", args)
 
     @plan
-    def umvr(self, *args: Any) -> MsgGenerator[None]:
+    def umvr(self, *args: Argument) -> MsgGenerator[None]:
         """As `mvr`; at the prompt it shows how far they are."""
         yield from self._move("umvr", args)
 
@@ -129,7 +137,7 @@ class Spec:
     # ---- step scans
 
     @plan
-    def ascan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def ascan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan a motor: `ascan(x, 0, 1, 10, 0.1)` takes 11 points of 0.1 s.
 
         Args:
@@ -146,57 +154,57 @@ class Spec:
         return (yield from self._scan("ascan", args, options))
 
     @plan
-    def dscan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def dscan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """As `ascan`, relative to where the motor is; it goes back, come what may."""
         return (yield from self._scan("dscan", args, options))
 
     @plan
-    def lup(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def lup(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """The same as `dscan`."""
         return (yield from self._scan("lup", args, options))
 
     @plan
-    def a2scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def a2scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan two motors together: `a2scan(x, 0, 1, y, 0, 2, 10, 0.1)`."""
         return (yield from self._scan("a2scan", args, options))
 
     @plan
-    def a3scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def a3scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan three motors together."""
         return (yield from self._scan("a3scan", args, options))
 
     @plan
-    def a4scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def a4scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan four motors together."""
         return (yield from self._scan("a4scan", args, options))
 
     @plan
-    def d2scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def d2scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """As `a2scan`, relative to where the motors are."""
         return (yield from self._scan("d2scan", args, options))
 
     @plan
-    def d3scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def d3scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """As `a3scan`, relative to where the motors are."""
         return (yield from self._scan("d3scan", args, options))
 
     @plan
-    def d4scan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def d4scan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """As `a4scan`, relative to where the motors are."""
         return (yield from self._scan("d4scan", args, options))
 
     @plan
-    def mesh(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def mesh(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan a grid, the first motor fast: `mesh(x, 0, 1, 10, y, 0, 2, 5, 0.1)`."""
         return (yield from self._scan("mesh", args, options))
 
     @plan
-    def dmesh(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def dmesh(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """As `mesh`, relative to where the motors are."""
         return (yield from self._scan("dmesh", args, options))
 
     @plan
-    def th2th(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[str]:
+    def th2th(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[str]:
         """Scan tth around where it is, and th by half as much; both go back."""
         if self.th is None or self.tth is None or len(args) < 2:
             missing = [name for name in ("th", "tth") if getattr(self, name) is None]
@@ -252,23 +260,32 @@ class Spec:
     # ---- counting
 
     @plan
-    def ct(self, time: float | None = 1.0, **options: Any) -> MsgGenerator[str]:
+    def ct(
+        self, time: float | None = 1.0, *, extra: Extra = (), md: Metadata = None
+    ) -> MsgGenerator[str]:
         """Count once, for so many seconds."""
-        return (yield from self._count("ct", (time,), 1, time, options))
+        return (yield from self._count("ct", (time,), 1, time, extra, md))
 
     @plan
     def loopscan(
-        self, points: int, time: float | None = 1.0, **options: Any
+        self,
+        points: int,
+        time: float | None = 1.0,
+        *,
+        extra: Extra = (),
+        md: Metadata = None,
     ) -> MsgGenerator[str]:
         """Count so many times."""
         num = int(number("loopscan", points))
         args = (points, time)
-        return (yield from self._count("loopscan", args, num, time, options))
+        return (yield from self._count("loopscan", args, num, time, extra, md))
 
     @plan
-    def timescan(self, time: float | None = 1.0, **options: Any) -> MsgGenerator[str]:
+    def timescan(
+        self, time: float | None = 1.0, *, extra: Extra = (), md: Metadata = None
+    ) -> MsgGenerator[str]:
         """Count until somebody stops it: Ctrl-C twice, then RE.stop()."""
-        return (yield from self._count("timescan", (time,), None, time, options))
+        return (yield from self._count("timescan", (time,), None, time, extra, md))
 
     def _count(
         self,
@@ -276,11 +293,12 @@ class Spec:
         args: tuple[Any, ...],
         num: int | None,
         time: float | None,
-        options: Mapping[str, Any],
+        extra: Extra,
+        md: Metadata,
     ) -> MsgGenerator[str]:
         told = command(name, *(arg for arg in args if arg is not None))
         seconds = cast(float | None, check_time(name, time))
-        detectors = self._all_detectors(options.get("extra") or ())
+        detectors = self._all_detectors(extra)
         if not detectors:
             msg = f"{told}: there are no detectors, see spec.detectors"
             raise BadValue(f"{msg}; nothing was done")
@@ -295,20 +313,19 @@ class Spec:
             yield from bps.one_shot(detectors)
             yield from steps.after_point()
 
-        md = {"plan_name": name, "scan": told, "count_time": seconds}
-        md |= options.get("md") or {}
-        counted = cast(Any, bp).count(detectors, num, per_shot=per_shot, md=md)
+        what = {"plan_name": name, "scan": told, "count_time": seconds, **(md or {})}
+        counted = cast(Any, bp).count(detectors, num, per_shot=per_shot, md=what)
         return (yield from cast(MsgGenerator[str], counted))
 
     # ---- flights
 
     @plan
-    def fascan(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[Any]:
+    def fascan(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[Any]:
         """Fly what `ascan` steps through: `fascan(x, 0, 1, 1000, 0.001)`."""
         return (yield from self._fly("fascan", args, options))
 
     @plan
-    def fmesh(self, *args: Any, **options: Unpack[Options]) -> MsgGenerator[Any]:
+    def fmesh(self, *args: Argument, **options: Unpack[Options]) -> MsgGenerator[Any]:
         """Fly what `mesh` steps through, there and back unless snake=False."""
         snaking = cast(Options, {"snake": True} | options)
         return (yield from self._fly("fmesh", args, snaking))
