@@ -17,7 +17,6 @@ asynchronous generators down, as asyncio.run does, it closes by itself.
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Self
 
@@ -59,7 +58,7 @@ class Client:
         self._addresses, names = sockets.search_addresses(self.config)
         servers, server_names = sockets.split_numeric(self.config.name_servers)
         self.core = ClientCore(
-            sockets.identity(self.config, random.random()),
+            sockets.identity(self.config),
             self.loop.time(),
             name_servers=servers,
             on_notice=lambda text: log.warning("%s", text),

@@ -3,7 +3,6 @@
 There is no thread behind it: whoever waits for something reads the sockets meanwhile.
 """
 
-import os
 import selectors
 import socket
 import time
@@ -99,7 +98,7 @@ class Driver:
         servers, server_names = sockets.split_numeric(self.config.name_servers)
         self._notice = on_notice
         self.core = ClientCore(
-            sockets.identity(self.config, os.urandom(1)[0] / 256),
+            sockets.identity(self.config),
             time.monotonic(),
             name_servers=servers + sockets.resolve(server_names),
             on_notice=on_notice,

@@ -1,6 +1,7 @@
 """Sockets and addresses: what the shells need from the operating system."""
 
 import getpass
+import os
 import socket
 import struct
 import sys
@@ -18,7 +19,7 @@ RECEIVE_BYTES = 4 * 1024 * 1024
 LARGEST_DATAGRAM = 64 * 1024
 
 
-def identity(config: Config, spread: float) -> Identity:
+def identity(config: Config) -> Identity:
     """Who this process is, for `ClientCore`."""
     try:
         user = getpass.getuser()
@@ -31,7 +32,8 @@ def identity(config: Config, spread: float) -> Identity:
         quiet_seconds=config.connection_timeout,
         longest_search_period=config.longest_search_period,
         largest_array=config.largest_array,
-        spread=spread,
+        # one byte of chance, without the import of random
+        spread=os.urandom(1)[0] / 256,
     )
 
 

@@ -217,7 +217,7 @@ def _greeting(sock: socket.socket) -> str:
 
 def _rights(rights: Access) -> None:
     """What the server lets us do."""
-    me = sockets.identity(Config(), 0.0)
+    me = sockets.identity(Config())
     who = f"user {me.user} on host {me.machine}"
     if rights & Access.READ:
         _say(True, "may be read")
