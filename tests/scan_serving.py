@@ -12,9 +12,12 @@ from typing import Any
 
 from beamfly.ca.config import Config
 from beamfly.devices import scan_server_thread
+from beamfly.scan import Set, Wait
 from beamfly.scan.config import ScanConfig
 from beamfly.scan.sequence import submission
 
+END = Wait("loc://end(0)", 1)
+"""At the end of a scan that must not end before something has happened."""
 SERVE = "from beamfly.cli.scan import scan; scan()"
 
 
@@ -25,12 +28,16 @@ class ThreadedScanServer(scan_server_thread.ThreadedScanServer):
         """All scans, newest first."""
         return self.call(self.server.engine.infos)
 
-    def submit(self, commands: Any) -> int:
+    def submit(self, commands: Any, queue: bool = True) -> int:
         """A scan of somebody else."""
         engine, xml = self.server.engine, submission(commands)
-        number = self.call(lambda: engine.submit(xml, self.server.now()))
+        number = self.call(lambda: engine.submit(xml, self.server.now(), queue=queue))
         self.call(self.server._wake)
         return number
+
+    def end(self) -> int:
+        """Let scans end that wait for `END`: another scan, beside them, says so."""
+        return self.submit([Set("loc://end(0)", 1)], queue=False)
 
     def control(self, verb: str, number: int) -> None:
         """Pause, resume or abort a scan, as a display would."""

@@ -405,7 +405,8 @@ def check_landed(
 
 
 def long_flight(rig: Rig) -> Any:
-    return fly_motor(rig.panda, rig.x, -5, 5, 1001, 0.005, flush_period=0.1)
+    """Ten seconds, if it is let."""
+    return fly_motor(rig.panda, rig.x, -5, 5, 1001, 0.01, flush_period=0.1)
 
 
 def test_ctrl_c_twice(RE: RunEngine, rig: Rig, docs: Documents) -> None:

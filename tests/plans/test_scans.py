@@ -25,6 +25,7 @@ from beamfly.hdf import ColumnWriter, open_columns
 from beamfly.plans.scans import fly_scan
 from beamfly.scan import Delay, If, Include, Log, Loop, Script, Set, Wait
 from scan_flights import POINTS, check_rows, column, report, slow
+from scan_serving import END
 
 
 def test_a_scan_is_a_valid_run_with_all_its_rows(RE, flyer, docs, scans):
@@ -47,31 +48,40 @@ def test_a_scan_is_a_valid_run_with_all_its_rows(RE, flyer, docs, scans):
     assert docs.stop["exit_status"] == "success"
 
 
-def test_rows_are_announced_while_the_scan_runs(RE, flyer, docs):
-    seen: list[tuple[str, str]] = []
-    RE.subscribe(
-        lambda name, doc: seen.append((name, flyer.scan.state if flyer.scan else ""))
-    )
-    RE(fly_scan(flyer, slow(60), flush_period=0.1))
-    early = [n for n, state in seen if state == "Running"]
-    assert {"event_page", "stream_datum"} & set(early)
-    check_rows(docs, 60)
+def test_rows_are_announced_while_the_scan_runs(RE, flyer, docs, scans):
+    early: list[str] = []
+
+    def see(name: str, doc: dict) -> None:
+        if name in ("event_page", "stream_datum") and not early:
+            early.append(flyer.scan.state)
+            scans.end()
+
+    RE.subscribe(see)
+    RE(fly_scan(flyer, [*slow(), END], flush_period=0.1))
+    assert early == ["Running"]
+    check_rows(docs)
 
 
-def test_progress_is_in_units_of_work(RE, flyer, docs):
+def test_progress_is_in_units_of_work(RE, flyer, docs, scans):
     seen: list[dict] = []
+    ended: list[int] = []
+
+    def note(**update):
+        seen.append(update)
+        if update.get("current", 0) >= 3 * POINTS and not ended:
+            ended.append(scans.end())
 
     def hook(statuses):
         for status in statuses or ():
             if hasattr(status, "watch"):
-                status.watch(lambda **update: seen.append(update))
+                status.watch(note)
 
     RE.waiting_hook = hook
-    RE(fly_scan(flyer, slow(), flush_period=0.1))
+    RE(fly_scan(flyer, [*slow(), END], flush_period=0.1))
     updates = [update for update in seen if update.get("name") == "scan"]
     done = [update["current"] for update in updates]
     assert done == sorted(done)
-    assert {update["target"] for update in updates} == {3 * POINTS}
+    assert {update["target"] for update in updates} == {3 * POINTS + 1}
     assert len(set(done)) > 1
 
 

@@ -157,7 +157,7 @@ def test_a_server_that_is_killed_and_stays_away(RE, docs, tmp_path):
         flyer = hdf(process.port, tmp_path, patience=0.3)
         with (
             at_first_rows(RE, process.kill),
-            pytest.raises(ScanServerDisconnected, match="was out of reach for 0"),
+            pytest.raises(ScanServerDisconnected, match=r"was out of reach for \d"),
         ):
             RE(fly_scan(flyer, slow(2000), flush_period=0.05))
     finally:
@@ -207,7 +207,7 @@ def test_a_server_that_stands_still_for_a_while(RE, docs, tmp_path):
     def asleep() -> bool:
         """It takes connections, as the kernel does that, and answers none."""
         with socket.create_connection(("127.0.0.1", process.port), 5) as link:
-            link.settimeout(0.3)
+            link.settimeout(0.5)
             link.sendall(b"GET /scans HTTP/1.1\r\nHost: x\r\n\r\n")
             try:
                 return not link.recv(1)

@@ -14,6 +14,7 @@ from beamfly.plans.scans import fly_scan
 from beamfly.scan import ConfigLog, Delay, If, Log, Loop, Set
 from flying import Documents, path_of
 from scan_flights import ask_for_pause
+from scan_serving import END
 
 X, Y, N = "loc://x(0)", "loc://y(0)", "loc://n(0)"
 
@@ -101,9 +102,10 @@ def test_a_stream_without_any_row(RE, flyer, docs):
 @pytest.mark.parametrize("moment", [0, 3, 6])
 def test_pauses(RE, flyer, docs, scans, moment):
     scans.at_submission(lambda: scans.soon_at_sample(moment, lambda: ask_for_pause(RE)))
-    plan = ScanPlan(nested(0.03), streams=True)
+    plan = ScanPlan([*nested(0.03), END], streams=True)
     with pytest.raises(RunEngineInterrupted):
         RE(fly_scan(flyer, plan, flush_period=0.03))
+    scans.end()
     RE.resume()
     check(docs)
 

@@ -1,7 +1,6 @@
 """A scan moves motors of Channel Access and triggers a PandA, all in one run."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,7 +21,8 @@ from beamfly.plans import fly_scan
 from beamfly.scan import Log, Loop, Set, Wait
 from ca.c_ioc import free_port
 from flying import Documents, Hand, path_of
-from scan_serving import ThreadedScanServer, scan_server
+from scan_flights import ask_for_pause
+from scan_serving import END, ThreadedScanServer, scan_server
 
 POINTS = 12
 
@@ -109,20 +109,17 @@ def test_several_frames_per_point(RE, flyer, panda, docs):
     check(docs, 5, 20)
 
 
-@pytest.mark.parametrize("moment", [0.1, 0.35])
+@pytest.mark.parametrize("moment", [3, 18])
 def test_a_pause_loses_neither_rows_nor_frames(RE, flyer, panda, docs, scans, moment):
-    def hook(msg):
-        if msg.command == "complete" and msg.obj is flyer:
-            threading.Timer(moment, RE.request_pause).start()
-
-    RE.msg_hook = hook
+    """A pause that is asked for when so many rows are logged."""
+    scans.at_sample(moment, lambda: ask_for_pause(RE))
+    scan = [*scan_of(25), END]
     with pytest.raises(RunEngineInterrupted):
-        RE(fly_scan(flyer, scan_of(25), detectors=panda, num=25, flush_period=0.05))
-    assert scans.infos()[0].state == "Paused"
-    RE.msg_hook = None
+        RE(fly_scan(flyer, scan, detectors=panda, num=25, flush_period=0.05))
+    assert [info.state for info in scans.infos()] == ["Paused"]
+    scans.end()
     RE.resume()
     check(docs, 25)
-    assert len(scans.infos()) == 1
 
 
 @pytest.mark.parametrize(
