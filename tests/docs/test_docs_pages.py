@@ -21,13 +21,13 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_a_page_is_right(path: Path, tmp_path: Path) -> None:
     runner = Path(__file__).parent / "page_runner.py"
     command = [sys.executable, str(runner), str(path)]
     result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=170
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=290
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -111,7 +111,7 @@ def test_a_scan_that_somebody_deletes_as_soon_as_it_has_ended(RE, flyer, docs, s
     check_rows(docs, None)
 
 
-# servers that die
+# servers that die: each is a process that has to start
 
 
 def pages(port: int, folder: Path, **options: float) -> ScanServerFlyer:
@@ -151,6 +151,7 @@ def check_failed(docs: Documents, said: str) -> list[float]:
     return rows
 
 
+@pytest.mark.timeout(180)
 def test_a_server_that_is_killed_and_stays_away(RE, docs, tmp_path):
     process = ScanServerProcess(free_port())
     try:
@@ -169,6 +170,7 @@ def test_a_server_that_is_killed_and_stays_away(RE, docs, tmp_path):
         assert "out of reach" in columns.runs[0].reason
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("make", "kept"), [(pages, True), (hdf, False)], ids=["data log", "no data log"]
 )
@@ -201,6 +203,7 @@ def test_a_server_that_is_killed_and_comes_back(RE, docs, tmp_path, make, kept):
         assert len(rows) >= found.fetchone()[0]
 
 
+@pytest.mark.timeout(180)
 def test_a_server_that_stands_still_for_a_while(RE, docs, tmp_path):
     process = ScanServerProcess(free_port())
 

@@ -13,6 +13,7 @@ from beamfly.errors import CaptureError
 from flying import run_engine
 
 
+@pytest.mark.timeout(180)
 def test_demo_runs_end_to_end(tmp_path: Path) -> None:
     said: list[str] = []
     with run_engine() as RE:
@@ -25,6 +26,7 @@ def test_demo_runs_end_to_end(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("**/*.jsonl"))) == 2
 
 
+@pytest.mark.timeout(180)
 def test_demo_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "beamfly", "demo", "--output"]

@@ -17,7 +17,7 @@ from catalog.catalog_runs import DAY, T0, FlyScan, SwmrFile, key, step_scan
 pytestmark = [
     pytest.mark.peer,
     # opening a database takes Tiled seconds
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
 ]
 READ_BACK = """
 import sys, warnings
@@ -40,7 +40,7 @@ def beamfly(*arguments: str, profiles: Path) -> subprocess.CompletedProcess[str]
         env={**os.environ, "TILED_PROFILES": str(profiles)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 
@@ -52,7 +52,7 @@ def read_back(profiles: Path, *uids: str) -> list[str]:
         env={**os.environ, "TILED_PROFILES": str(profiles)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
