@@ -60,14 +60,18 @@ class Frozen:
 
     def _complete(self, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any]:
         """All values in order: those given by position, by name, and the defaults."""
-        names = self.__match_args__
+        names, defaults = self.__match_args__, self.DEFAULTS
         rest = names[len(values) :]
-        known = self.DEFAULTS | named
-        if len(values) > len(names) or not named.keys() <= set(rest) <= known.keys():
+        try:
+            found = [named[x] if x in named else defaults[x] for x in rest]
+        except KeyError:
+            found = []
+        unknown = [name for name in named if name not in rest]
+        if unknown or len(values) + len(found) != len(names):
             took = ", ".join(names)
             msg = f"{type(self).__name__}({took}) cannot be made of {values}, {named}"
             raise TypeError(msg)
-        return *values, *map(known.__getitem__, rest)
+        return *values, *found
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
