@@ -8,7 +8,6 @@ that asked for the same type and count.
 import math
 import struct
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 from beamfly.ca.alarms import Alarm
@@ -84,8 +83,8 @@ def answer(source: Readable, code: int, count: int) -> Answer:
     cannot be converted gives one with status ECA_GETFAIL.
     """
     if count < 2 and source.scalar and source.time_ns is not None:
-        form = _form(code, source.type)
-        if form is not None:
+        form = _FORMS[code]
+        if form is not None and form[0] is source.type:
             return _number(source, form)
     row = layout(code)
     try:
@@ -150,38 +149,43 @@ def _wrap(status: int, code: int, count: int, payload: bytes) -> Answer:
     return Answer(status, LARGE << 32 | code << 16, tail)
 
 
-_Form = tuple[int, Callable[..., bytes], bool]
+_Form = tuple[Dbr, int, Callable[..., bytes], bool]
 
 
-@cache
-def _form(code: int, base: Dbr) -> _Form | None:
+def _form(code: Dbr) -> _Form | None:
     """How one number goes as its own plain or TIME type, None for all other types.
 
-    `Answer.head`, what packs the payload, and whether metadata goes in front. This is
-    what servers send thousands of times per second; it gives the same bytes as the rest
-    of this module, which `tests/ca` checks.
+    The type of the number, `Answer.head`, what packs the payload, and whether metadata
+    goes in front. This is what servers send thousands of times per second; it gives the
+    same bytes as the rest of this module, which `tests/ca` checks.
     """
     row = layout(code)
-    if row.base is not base or base is Dbr.STRING:
-        return None
-    if row.family not in (Family.PLAIN, Family.TIME):
+    if row.base is Dbr.STRING or row.family not in (Family.PLAIN, Family.TIME):
         return None
     size = padded(row.size(1))
     filling = size - row.size(1)
     record = struct.Struct(f"{row.prefix}{row.element_format}{filling}x")
-    return size << 32 | code << 16 | 1, record.pack, row.family is Family.TIME
+    head = size << 32 | code << 16 | 1
+    return row.base, head, record.pack, row.family is Family.TIME
+
+
+_FORMS = [_form(code) for code in Dbr]
+"""By type."""
 
 
 def _number(source: Readable, form: _Form) -> Answer:
     """One number as its own type."""
-    head, pack, is_time = form
-    if not is_time:
-        return Answer(ECA_NORMAL, head, pack(source.value))
-    status, severity = source.alarm
-    since_1990 = (source.time_ns or 0) - _EPOCH_NS
-    seconds, nanoseconds = since_1990 // NANO & 0xFFFFFFFF, since_1990 % NANO
-    payload = pack(status, severity, seconds, nanoseconds, source.value)
-    return Answer(ECA_NORMAL, head, payload)
+    _, head, pack, is_time = form
+    if is_time:
+        status, severity = source.alarm
+        seconds, nanoseconds = divmod((source.time_ns or 0) - _EPOCH_NS, NANO)
+        payload = pack(
+            status, severity, seconds & 0xFFFFFFFF, nanoseconds, source.value
+        )
+    else:
+        payload = pack(source.value)
+    # the same as Answer(...), in half the time
+    return tuple.__new__(Answer, (ECA_NORMAL, head, payload))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _values(source: Readable, row: Layout, count: int) -> Sequence[Any]:
