@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bluesky.run_engine import RunEngine
@@ -18,7 +19,7 @@ from beamfly.devices.scan_hdf_flyer import ScanServerHdfFlyer
 from beamfly.errors import ScanAborted, ScanFailed, ScanServerDisconnected
 from beamfly.hdf import open_columns
 from beamfly.plans.scans import fly_scan
-from beamfly.scan import Delay, Wait
+from beamfly.scan import AsyncScanClient, Delay, Wait
 from ca.c_ioc import free_port
 from flying import Documents
 from scan_flights import ask_for_pause, check_rows, quiet, report, slow, until
@@ -109,6 +110,31 @@ def test_a_scan_that_somebody_deletes_as_soon_as_it_has_ended(RE, flyer, docs, s
     assert docs.stop["exit_status"] == "fail"
     assert "was deleted on the scan server" in docs.stop["reason"]
     check_rows(docs, None)
+
+
+def test_a_scan_that_is_deleted_between_two_questions(
+    RE, flyer, docs, scans, monkeypatch
+):
+    """It is there when it is asked for, and gone when its rows are."""
+    engine = scans.call(lambda: scans.server.engine)
+    ask, gone = AsyncScanClient.lastSerial, []
+
+    def end() -> None:
+        engine.abort(1, scans.server.now())
+        engine.advance(scans.server.now())
+        engine.delete(1)
+
+    async def ask_too_late(client: AsyncScanClient, *arguments: Any) -> int:
+        if not gone and {"event_page", "stream_datum"} & {*docs.names}:
+            gone.append(1)
+            scans.call(end)
+        return await ask(client, *arguments)
+
+    monkeypatch.setattr(AsyncScanClient, "lastSerial", ask_too_late)
+    with pytest.raises(ScanFailed, match="Scan 1 was deleted on the scan server, so"):
+        RE(fly_scan(flyer, slow(2000), flush_period=0.05))
+    assert gone and docs.stop["exit_status"] == "fail"
+    assert check_rows(docs, None)
 
 
 # servers that die: each is a process that has to start

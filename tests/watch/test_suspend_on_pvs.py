@@ -99,9 +99,9 @@ def test_alarm_of_the_record_counts(
     notices: list[Notice] = []
     levels = {"warning": "in_alarm", "error": "in_alarm(MAJOR)"}
     with watch(current, levels, then=notices.append, show=None):
-        for value in (55.0, 45.0, 100.0):
+        for value, told in ((55.0, 1), (45.0, 2), (100.0, 4)):
             server.post("SR:I", value)
-        until(lambda: len(notices) == 4)
+            until(lambda told=told: len(notices) == told)
     began, ended = Change.BEGAN, Change.ENDED
     assert [(one.level, one.change, one.value) for one in notices] == [
         ("warning", began, 55.0),

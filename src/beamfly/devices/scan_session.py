@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from beamfly.devices.scan_plan import ScanPlan
 from beamfly.devices.scan_rows import RowBuilder, ScanRow
@@ -31,6 +31,7 @@ from beamfly.scan.info import ACTIVE_STATES, ScanInfo
 from beamfly.scan.waiting import Waiting
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 FIRST_PERIOD, LONGEST_PERIOD = 0.05, 0.5
 """Seconds between two questions, right after something has changed, and at last."""
@@ -291,16 +292,20 @@ class ScanSession:
         )
 
     async def _ask(self) -> ScanInfo:
-        """How far the scan is; ScanFailed if the server has forgotten it."""
-        try:
-            info = await self._client.scanInfo(self._number)
-        except UnknownScan as error:
-            raise await self._missing() from error
+        """How far the scan is; ScanFailed if it is not there any more."""
+        info = await self._of_known(self._client.scanInfo(self._number))
         known = self.info
         if known is not None and known.created != info.created:
             # the server counts from 1 again, and this is somebody else's
             raise await self._missing()
         return info
+
+    async def _of_known(self, answer: Awaitable[_T]) -> _T:
+        """An answer about the scan; ScanFailed if the server has forgotten it."""
+        try:
+            return await answer
+        except UnknownScan as error:
+            raise await self._missing() from error
 
     async def _missing(self) -> ScanFailed:
         """Why the server does not know the scan any more."""
@@ -334,7 +339,7 @@ class ScanSession:
         verb = self._verb(info)
         if verb is None:
             return False
-        await self._client.call(rest.Control(self._number, verb))
+        await self._of_known(self._client.call(rest.Control(self._number, verb)))
         return True
 
     def _verb(self, info: ScanInfo) -> str | None:
@@ -351,11 +356,11 @@ class ScanSession:
 
     async def _fetch(self, ended: bool) -> None:
         """Get and deliver what was logged since."""
-        last = await self._client.lastSerial(self._number)
+        last = await self._of_known(self._client.lastSerial(self._number))
         if last <= (self._rows.last if ended else self._fetched):
             return
         call: Any = rest.GetData(self._number, self._rows.last, texts=True)
-        data = await self._client.call(call)
+        data = await self._of_known(self._client.call(call))
         rows = self._rows.take(data, ended or self._atomic)
         self._fetched = last
         if rows:
