@@ -19,14 +19,15 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
         words: What follows `beamfly`, None for the arguments of this process.
     """
-    words = sys.argv[1:] if words is None else words
-    name, rest = "".join(words[:1]), words[1:]
+    given = sys.argv[1:] if words is None else words
+    name, rest = "".join(given[:1]), given[1:]
     if name == "ca":
         # `ca get` is `caget`
-        name, rest = "".join(words[:2]), words[2:]
+        name, rest = "".join(given[:2]), given[2:]
     if name not in TOOLS or not _use_tool(name, rest):
         from beamfly.cli.group import main as group
 
+        # None: click expands wildcards where the shell does not
         group(words)
 
 
