@@ -1,4 +1,4 @@
-"""Receiving and parsing alone: data() of beamfly and pandablocks, and bare recv_into.
+"""Receiving and parsing alone: data() of both clients, and bare recv_into.
 
 python benchmarks/panda/data.py [--cases a b c] [--rounds 3] [--megabytes 600]
 
@@ -9,7 +9,13 @@ from pathlib import Path
 
 from rounds import compare, table
 
-NAMES = ["beamfly_data", "beamfly_connection", "pandablocks_data", "receive_only"]
+PEERS = {
+    "beamfly_data": "pandablocks_data",
+    "beamfly_blocking": "pandablocks_blocking",
+    "beamfly_connection": "pandablocks_data",
+}
+FLOOR = "receive_only"
+NAMES = [*PEERS, *dict.fromkeys(PEERS.values()), FLOOR]
 
 
 def main() -> None:
@@ -33,8 +39,8 @@ def main() -> None:
                 args.where,
             )
             table(medians)
-            for name in ("beamfly_data", "beamfly_connection"):
-                for other in ("pandablocks_data", "receive_only"):
+            for name, peer in PEERS.items():
+                for other in (peer, FLOOR):
                     if name in medians and other in medians:
                         ratio(medians, name, other)
 

@@ -91,6 +91,21 @@ async def beamfly_data(control: int, data: int, **options: float) -> int:
     raise SystemExit("no END")
 
 
+def beamfly_blocking(control: int, data: int) -> int:
+    """BlockingClient.data()."""
+    from beamfly.panda.blocking import BlockingClient
+    from beamfly.panda.responses import EndData, FrameData
+
+    rows = 0
+    with BlockingClient(HOST, control, data) as client:
+        for item in client.data(scaled=False):
+            if isinstance(item, FrameData):
+                rows += len(item.data)
+            elif isinstance(item, EndData):
+                return rows
+    raise SystemExit("no END")
+
+
 def beamfly_capture(data: int, path: Path) -> int:
     """HdfCapture."""
     from beamfly.panda.capture import HdfCapture
@@ -140,6 +155,28 @@ async def pandablocks_data(control: int, data: int) -> int:
     raise SystemExit("no END")
 
 
+def pandablocks_blocking(control: int, data: int) -> int:
+    """BlockingClient.data() of pandablocks."""
+    import pandablocks.blocking as peer
+    from pandablocks.responses import EndData, FrameData
+
+    helper = peer._SocketHelper  # noqa: SLF001
+    real = helper.connect
+
+    def connect(self, host: str, port: int) -> None:
+        real(self, host, {8888: control, 8889: data}[port])
+
+    helper.connect = connect
+    rows = 0
+    with peer.BlockingClient(HOST) as client:
+        for item in client.data(scaled=False):
+            if isinstance(item, FrameData):
+                rows += len(item.data)
+            elif isinstance(item, EndData):
+                return rows
+    raise SystemExit("no END")
+
+
 async def pandablocks_write(control: int, data: int, path: Path) -> int:
     """write_hdf_files of pandablocks."""
     from pandablocks.hdf import write_hdf_files
@@ -177,10 +214,11 @@ def import_first(name: str) -> float:
     """Imports are not what is measured; returns the memory that they take, in MB."""
     modules = ["h5py", "numpy"]
     if name.startswith("pandablocks"):
-        modules += ["pandablocks.asyncio", "pandablocks.hdf"]
+        modules += ["pandablocks.asyncio", "pandablocks.blocking", "pandablocks.hdf"]
     elif name.startswith("beamfly"):
         modules += [
             "beamfly.panda.asyncio",
+            "beamfly.panda.blocking",
             "beamfly.panda.capture",
             "beamfly.panda.hdf",
         ]
@@ -190,24 +228,22 @@ def import_first(name: str) -> float:
 
 
 def run(name: str, control: int, data: int, path: Path) -> int:
-    match name:
-        case "receive_only":
-            return receive_only(data)
-        case "floor_hdf":
-            return floor_hdf(data, path)
-        case "beamfly_connection":
-            return beamfly_connection(data)
-        case "beamfly_capture":
-            return beamfly_capture(data, path)
-        case "beamfly_data":
-            return asyncio.run(beamfly_data(control, data))
-        case "pandablocks_data":
-            return asyncio.run(pandablocks_data(control, data))
-        case "beamfly_write":
-            return asyncio.run(beamfly_write(control, data, path))
-        case "pandablocks_write":
-            return asyncio.run(pandablocks_write(control, data, path))
-    raise SystemExit(f"no receiver {name}")
+    ports = (control, data)
+    receivers = {
+        "receive_only": lambda: receive_only(data),
+        "floor_hdf": lambda: floor_hdf(data, path),
+        "beamfly_connection": lambda: beamfly_connection(data),
+        "beamfly_data": lambda: asyncio.run(beamfly_data(*ports)),
+        "beamfly_blocking": lambda: beamfly_blocking(*ports),
+        "beamfly_capture": lambda: beamfly_capture(data, path),
+        "beamfly_write": lambda: asyncio.run(beamfly_write(*ports, path)),
+        "pandablocks_data": lambda: asyncio.run(pandablocks_data(*ports)),
+        "pandablocks_blocking": lambda: pandablocks_blocking(*ports),
+        "pandablocks_write": lambda: asyncio.run(pandablocks_write(*ports, path)),
+    }
+    if name not in receivers:
+        raise SystemExit(f"no receiver {name}")
+    return receivers[name]()
 
 
 if __name__ == "__main__":
