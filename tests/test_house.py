@@ -17,15 +17,9 @@ INPUT_OUTPUT_CLOCK = (
 SHELLS = {
     "beamfly.ca": (
         *("asyncio", "asyncio_channel", "asyncio_many", "asyncio_wire", "blocking"),
-        *(
-            "blocking_client",
-            "blocking_monitor",
-            "catools",
-            "channel_info",
-            "config",
-            "default_client",
-        ),
-        *("driver", "monitors", "operations", "server_asyncio", "server_sockets"),
+        *("blocking_client", "blocking_monitor", "catools", "channel_info", "config"),
+        *("default_client", "driver", "monitors", "operations", "pv_lists"),
+        *("server_asyncio", "server_sockets"),
         *("server_thread", "session", "sockets"),
     ),
     "beamfly.panda": (

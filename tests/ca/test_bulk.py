@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beamfly.ca.bulk import merged
+from beamfly.ca.bulk import checked
 from beamfly.ca.channel import Channel
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.dbr import Dbr
@@ -227,12 +227,12 @@ def test_a_channel_is_sent_its_next_put_when_the_one_before_is_over() -> None:
     assert len(puts(rig)) == 3
     assert [rig.servers[0].pvs[name].value for name in "abc"] == [1, 2, 4]
     answer(rig, *puts(rig)[:2])
-    assert first.told and first.result() == [None, None]
+    assert first.told and checked([first]) == [None, None]
     assert rig.servers[0].pvs["b"].value == 3 and not second.told
     answer(rig, *puts(rig)[2:])
     assert rig.servers[0].pvs["b"].value == 5 and not second.told
     answer(rig, puts(rig)[-1])
-    assert second.told and second.result() == [None, None, None]
+    assert second.told and checked([second]) == [None, None, None]
     assert third.answer is None
     answer(rig, puts(rig)[-1])
     assert third.answer == () and not b.busy
@@ -256,7 +256,7 @@ def test_puts_that_are_late_keep_their_channels_busy() -> None:
     rig.later(3.0)
     assert told == [late] and not late.done
     with pytest.raises(CATimeout, match="a on 10"):
-        late.result()
+        checked([late])
     assert [type(value) for value in late.values] == [CATimeout, CATimeout, type(None)]
     assert [one.busy for one in channels] == [True, True, False]
     assert waiting.told and not patient.told and len(puts(rig)) == 3
@@ -264,7 +264,7 @@ def test_puts_that_are_late_keep_their_channels_busy() -> None:
     # what nobody waits for any more is not written
     assert [message.sid for message in puts(rig)[3:]] == [b.link.sid if b.link else 0]
     answer(rig, puts(rig)[-1])
-    assert patient.result() == [None] and told == [late]
+    assert checked([patient]) == [None] and told == [late]
     assert not circuit.pending and not circuit.pending.bulks
     assert not any(one.busy for one in channels)
 
@@ -328,7 +328,7 @@ def test_a_group_holds_until_a_channel_is_lost() -> None:
     def read(group: Group) -> list[Any]:
         bulks = [part.circuit.read_bulk(part, math.inf) for part in group.parts]
         rig.run()
-        return merged(bulks)
+        return checked(bulks)
 
     assert read(group) == ["three", 1.5, 2]
     rig.servers[0].pvs["b"] = Pv(Dbr.DOUBLE, 2.5)

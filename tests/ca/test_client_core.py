@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beamfly.ca.beacons import BeaconWatch, Rhythm
+from beamfly.ca.bulk import checked
 from beamfly.ca.channel import ConnectionState
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
@@ -464,7 +465,7 @@ def test_bulk_reads(count: int, chunk: int | None) -> None:
     rig.run(chunk)
     values = results[0].values
     with pytest.raises(CARefused, match="n1 was not read"):
-        results[0].result()
+        checked(results)
     assert isinstance(values[1], CARefused)
     assert [v for n, v in enumerate(values) if n != 1] == [
         float(n) for n in range(count) if n != 1

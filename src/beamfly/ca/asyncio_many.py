@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from beamfly.ca.bulk import Bulk, merged
+from beamfly.ca.bulk import Bulk, checked, merged
 from beamfly.ca.group import Group
 from beamfly.ca.pending import NEVER
 from beamfly.errors import BadValue
@@ -25,7 +25,7 @@ async def get_many(
     group = client.groups.known(channels)
     if group is None:
         group = await _group(client, channels, end)
-    together = _Together(client)
+    together = Together(client)
     for part in group.parts:
         together.add(part.circuit.read_bulk(part, end, together.waiting()))
         client.sent(part.circuit, end)
@@ -48,7 +48,7 @@ async def put_many(
     group = client.groups.known(channels)
     if group is None:
         group = await _group(client, channels, end)
-    together = _Together(client)
+    together = Together(client)
     for part, share in zip(group.parts, group.shares(values), strict=True):
         circuit = part.circuit
         if wait:
@@ -75,7 +75,7 @@ async def _group(client: "Client", channels: "Sequence[Channel]", end: float) ->
     return client.groups.new(channels)
 
 
-class _Together:
+class Together:
     """Bulks that are waited for together."""
 
     def __init__(self, client: "Client") -> None:
@@ -99,7 +99,17 @@ class _Together:
         self._bulks.append(bulk)
 
     async def result(self) -> list[Any]:
-        """All values; who is cancelled meanwhile does not want them any more."""
+        """All values; the first error is raised."""
+        await self._end()
+        return checked(self._bulks)
+
+    async def outcome(self) -> list[Any]:
+        """A value or an exception for each channel of a group."""
+        await self._end()
+        return merged(self._bulks)
+
+    async def _end(self) -> None:
+        """Wait; who is cancelled meanwhile does not want them any more."""
         try:
             for future in self._futures:
                 await future
@@ -107,4 +117,3 @@ class _Together:
             for bulk in self._bulks:
                 bulk.give_up()
             raise
-        return merged(self._bulks)

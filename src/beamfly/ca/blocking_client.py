@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from beamfly.ca.bulk import Bulk, merged
+from beamfly.ca.bulk import Bulk, checked
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import Monitor, Request
 from beamfly.ca.config import Config
@@ -170,7 +170,7 @@ class Client:
         """Work until all answers are there."""
         for bulk in bulks:
             self.driver.exchange(bulk.part.circuit, lambda bulk=bulk: bulk.told, NEVER)
-        return merged(bulks)
+        return checked(bulks)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Serve monitors and reconnections for a while, or until something is true."""

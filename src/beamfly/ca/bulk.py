@@ -2,7 +2,7 @@
 
 The requests of a bulk have consecutive numbers, so that answers to all of them are one
 run that the fast lanes hand over in one piece. There is no object per request. Circuits
-make bulks, see `beamfly.ca.requests`; `merged` is what those of a group have brought.
+make bulks, see `beamfly.ca.requests`; `checked` is what those of a group have brought.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,10 +90,6 @@ class Bulk:
         """Nobody waits for it any more."""
         self.told = True
         self.deadline = NEVER
-
-    def result(self) -> list[Any]:
-        """The values of a bulk that is done, or the first error is raised."""
-        return _checked(self.values) if self.failed else self.values
 
     def _waiting(self) -> list[int]:
         """Places without an answer."""
@@ -215,19 +211,21 @@ class Member(Request):
 
 
 def merged(bulks: Sequence[Bulk]) -> list[Any]:
-    """The values of all bulks of a group, by place; the first error is raised."""
+    """A value or an exception for each channel of a group, of which these are all."""
     if len(bulks) == 1:
-        return bulks[0].result()
+        return bulks[0].values
     values: list[Any] = [None] * sum(len(bulk.values) for bulk in bulks)
     for bulk in bulks:
         for place, value in zip(bulk.part.places, bulk.values, strict=True):
             values[place] = value
-    return _checked(values)
+    return values
 
 
-def _checked(values: list[Any]) -> list[Any]:
-    """Values, none of which is an error."""
-    for value in values:
-        if isinstance(value, Exception):
-            raise value
+def checked(bulks: Sequence[Bulk]) -> list[Any]:
+    """`merged`, but the first error is raised."""
+    values = merged(bulks)
+    if any(bulk.failed for bulk in bulks):
+        for value in values:
+            if isinstance(value, Exception):
+                raise value
     return values

@@ -29,9 +29,11 @@ from beamfly.ca.datatypes import plan_read, plan_write
 from beamfly.ca.default_client import get_channel
 from beamfly.ca.message import Access
 from beamfly.ca.monitors import Subscription
+from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.operations import DEFAULT_TIMEOUT, Pvs, connected, operate
 from beamfly.ca.pending import NEVER
+from beamfly.ca.pv_lists import get_list, put_list
 from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
 from beamfly.errors import BadValue
 
@@ -48,6 +50,8 @@ __all__ = [
     "get_channel_infos",
     "run",
 ]
+# numbers: flags of an enum take as long as all the rest of a check
+_READ, _WRITE = int(Access.READ), int(Access.WRITE)
 
 
 # ---- caget
@@ -103,7 +107,13 @@ async def caget(
     def start(name: str, end: float) -> Awaitable[Any]:
         return _get(name, datatype, format, count, end)
 
-    return await operate(pv, start, timeout, throw)
+    def together(pvs: Pvs, end: float) -> Awaitable[list[Any] | None]:
+        return get_list(pvs, end, throw)
+
+    simple = datatype is None and format == names.FORMAT_RAW and not count
+    return await operate(
+        pv, start, timeout, throw, together=together if simple else None
+    )
 
 
 async def _get_later(
@@ -123,9 +133,12 @@ def _get(
     circuit = core.circuit
     if core.link is None or circuit is None:
         return _get_later(name, datatype, format, count, end)
-    if not core.link.rights & Access.READ:
+    if not core.link.rights & _READ:
         raise CAException(ECA_NORDACCESS, "ca_array_get_callback", name)
-    plan = plan_read(core, datatype, format, count)
+    if datatype is None and not count:
+        plan = channel.plan(core.link, format)
+    else:
+        plan = plan_read(core, datatype, format, count)
     future: asyncio.Future[Any] = channel.client.loop.create_future()
     request = FutureRequest(core, end, future, plan.convert)
     circuit.read(core, plan.code, plan.count, request)
@@ -192,19 +205,25 @@ async def caput(
         value = kwargs.pop("values")
     if isinstance(pv, str):
         datatype, wait = _arguments(args, kwargs, datatype=None, wait=False)
-        given = {pv: [value]}
+        values, given = [value], {pv: [value]}
     else:
         repeat, datatype, wait = _arguments(
             args, kwargs, repeat_value=False, datatype=None, wait=False
         )
+        values = _spread(pv, value, repeat)
         given: dict[str, list[Any]] = {}
-        for name, one in zip(pv, _spread(pv, value, repeat), strict=True):
+        for name, one in zip(pv, values, strict=True):
             given.setdefault(name, []).append(one)
 
     def start(name: str, end: float) -> Awaitable[Any]:
         return _put(name, given[name].pop(0), datatype, wait, end)
 
-    return await operate(pv, start, timeout, throw)
+    def together(pvs: Pvs, end: float) -> Awaitable[list[Any] | None]:
+        return put_list(pvs, values, wait, end, throw)
+
+    return await operate(
+        pv, start, timeout, throw, together=together if datatype is None else None
+    )
 
 
 def _arguments(
@@ -254,11 +273,16 @@ def _put(
     circuit = core.circuit
     if core.link is None or circuit is None:
         return _put_later(name, value, datatype, wait, end)
-    if not core.link.rights & Access.WRITE:
+    if not core.link.rights & _WRITE:
         function = "ca_array_put_callback" if wait else "ca_array_put"
         raise CAException(ECA_NOWTACCESS, function, name)
-    code, count, data = plan_write(core, datatype, value)
     future: asyncio.Future[Any] = client.loop.create_future()
+    simple = datatype is None and not wait and type(value) in SIMPLE
+    if simple and circuit.write_number(core, value):
+        client.sent(circuit, NEVER)
+        future.set_result(CANothing(name))
+        return future
+    code, count, data = plan_write(core, datatype, value)
     if wait:
         request = FutureRequest(core, end, future, lambda: CANothing(name))
         circuit.write_notify(core, code, count, data, request)

@@ -7,12 +7,15 @@ between calls.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from beamfly.ca.asyncio import Client
 from beamfly.ca.asyncio_channel import Channel
+from beamfly.ca.datatypes import ReadPlan, plan_read
+from beamfly.ca.dbr_names import FORMAT_RAW
+from beamfly.ca.ledger import Link
 
 if TYPE_CHECKING:
     from beamfly.ca.monitors import Subscription
@@ -56,7 +59,22 @@ class CachedChannel(Channel):
         """Of the loop."""
         self.subscriptions: set[Subscription] = set()
         """Those that are not closed."""
+        self._plan: tuple[Link | None, int, ReadPlan] | None = None
         client.pump_soon()
+
+    def plan(self, link: Link | None, format: int = FORMAT_RAW) -> ReadPlan:
+        """How it is read in its own type while it is connected.
+
+        Args:
+            link: Of the core, while it is connected.
+            format: One of FORMAT_*.
+        """
+        known = self._plan
+        if known is not None and known[0] is link and known[1] == format:
+            return known[2]
+        plan = plan_read(self.core, None, format, 0)
+        self._plan = link, format, plan
+        return plan
 
 
 class _Cache:
@@ -135,6 +153,12 @@ def get_channel(name: str) -> CachedChannel:
         channel = CachedChannel(cache.client, name, cache.next_turn)
         cache.channels[name] = channel
     return channel
+
+
+def get_named_channels(names: Sequence[str]) -> list[CachedChannel]:
+    """`get_channel` for many names."""
+    known = _cache().channels
+    return [known.get(name) or get_channel(name) for name in names]
 
 
 def get_channels() -> list[CachedChannel]:

@@ -11,7 +11,7 @@ from beamfly.ca.monitors import seconds_left
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.pending import NEVER
 from beamfly.ca.status import ECA_TIMEOUT
-from beamfly.errors import CADisconnected, CARefused, CATimeout
+from beamfly.errors import CADisconnected, CAError, CARefused, CATimeout
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that operations take at most unless told otherwise."""
@@ -30,6 +30,7 @@ async def operate(
     timeout: names.Timeout,
     throw: bool,
     connect: bool = True,
+    together: Callable[[Pvs, float], Awaitable[list[Any] | None]] | None = None,
 ) -> Any:
     """Do something to one PV or to several, with one common end.
 
@@ -39,11 +40,16 @@ async def operate(
         timeout: Of all together.
         throw: Whether failures are raised; else they take the place of results.
         connect: Whether all are to be connected before any is started.
+        together: Does it to several in one go; its result is None if it cannot.
     """
     left = seconds_left(timeout)
     end = NEVER if left is None else asyncio.get_running_loop().time() + left
     if isinstance(pv, str):
         return await _settle(pv, start, end, throw)
+    if together is not None and len(pv) > 1:
+        results = await together(pv, end)
+        if results is not None:
+            return results
     if not throw:
         return await asyncio.gather(*(_settle(name, start, end, False) for name in pv))
     return await _all(pv, start, end, connect)
@@ -89,14 +95,19 @@ async def _all(
             name = one
             results.append(await future)
         return results
-    except CATimeout as error:
-        raise CANothing("Multiple PVs", ECA_TIMEOUT) from error
     except CAException:
         raise
-    except (CARefused, CADisconnected) as error:
-        raise CANothing(name, error.status) from error
+    except (CATimeout, CARefused, CADisconnected) as error:
+        raise failure(name, error) from error
     finally:
         _give_up(waiting)
+
+
+def failure(name: str, error: CAError) -> CANothing:
+    """What is raised for the failure of one of several PVs."""
+    if isinstance(error, CATimeout):
+        return CANothing("Multiple PVs", ECA_TIMEOUT)
+    return CANothing(name, error.status)
 
 
 def _give_up(waiting: Sequence["asyncio.Future[Any]"]) -> None:
