@@ -18,7 +18,7 @@ from beamfly.ca.server_thread import serve_in_thread
 def environment(port: int) -> dict[str, str]:
     """Of clients that look for PVs on a port."""
     found = {"EPICS_CA_ADDR_LIST": f"127.0.0.1:{port}", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
-    return {**os.environ, **found}
+    return {**os.environ, **found, "EPICS_CLI_TIMEOUT": "30"}
 
 
 def process(
@@ -80,6 +80,8 @@ def port() -> Iterator[int]:
         "double": PV(2.5),
         "text": PV("hello"),
         "choice": PV("Busy", states=("Idle", "Busy")),
+        "first": PV("Busy", states=("Idle", "Busy")),
+        "second": PV("Idle", states=("Idle", "Busy")),
         "trace": PV([1.0, 2.0, 3.0]),
     }
     config = Config(cas_beacon_addresses=(("127.0.0.1", 9),))
@@ -95,8 +97,8 @@ def port() -> Iterator[int]:
         ("caget -n choice", ["choice 1"]),
         ("caget -# 2 trace", ["trace 2 1 2"]),
         ("ca get -t trace", ["3 1 2 3"]),
-        ("ca put -c choice Idle", ["Old : choice Busy", "New : choice Idle"]),
-        ("caput choice 1", ["Old : choice Idle", "New : choice Busy"]),
+        ("ca put -c first Idle", ["Old : first Busy", "New : first Idle"]),
+        ("caput second 1", ["Old : second Idle", "New : second Busy"]),
     ],
 )
 def test_tools_start_without_numpy_and_click(
