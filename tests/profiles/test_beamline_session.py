@@ -1,6 +1,7 @@
 """A session on a beamline from a TOML file, some of which answers."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,7 +67,10 @@ def names(
     for name in ("EPICS_CA_ADDR_LIST", "EPICS_CA_AUTO_ADDR_LIST"):
         monkeypatch.setenv(name, "")  # is put back afterwards
     names = beamline(path)
+    assert gc.get_freeze_count() > 0
     yield names
+    # other tests in this process want to see what they leave behind
+    gc.unfreeze()
     RE: RunEngine = names["RE"]
     if "panda" in names:
         call_in_bluesky_event_loop(names["panda"].disconnect(), timeout=10)

@@ -5,6 +5,7 @@ That may be a prompt, a notebook or a queue server's worker. A startup file says
 imported.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -193,7 +194,17 @@ def _engine(
     names |= {"bp": bp, "bps": bps, "bpp": bpp}
     names |= {name: getattr(bp, name) for name in STEP_PLANS}
     names |= {name: getattr(beamfly.plans, name) for name in beamfly.plans.__all__}
+    _set_aside()
     return names
+
+
+def _set_aside() -> None:
+    """Leave what there is out of Python's search for garbage, as it is there to stay.
+
+    To look through bluesky and all that it imports takes 50 to 100 ms, in which no
+    thread can do anything, while devices connect or in the middle of a scan.
+    """
+    gc.freeze()
 
 
 def _add_spec(names: dict[str, Any], detectors: list[Any]) -> None:
@@ -203,6 +214,7 @@ def _add_spec(names: dict[str, Any], detectors: list[Any]) -> None:
         names: Of the session; what is there already stays what it is.
         detectors: What they count with.
     """
+    _set_aside()
     if current_shell() is not None:
         set_up_prompt(names, detectors)
         return
