@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from beamfly.ca.alarms import Alarm
 from beamfly.ca.answers import Answer, answer
 from beamfly.ca.dbr import Dbr
-from beamfly.ca.message import EventMask
+from beamfly.ca.message import NAME_LIMIT, EventMask
 from beamfly.ca.properties import Properties
 from beamfly.ca.pv import NUMBERS, PV, moved
 from beamfly.ca.subscription import Encoded, Subscription
@@ -205,7 +205,8 @@ def parse(name: str) -> tuple[str, Filters] | None:
 
     What is left may end with a dot, which means the same as without.
     """
-    if name[-1:] not in ("]", "}"):
+    # anybody may look for any name, and a long one may take long
+    if name[-1:] not in ("]", "}") or len(name) > NAME_LIMIT:
         return None
     found = _MODIFIED.fullmatch(name)
     if found is None:

@@ -11,7 +11,7 @@ from tests.ca.server.link import STAMP, Clock, Link, make_core
 
 from beamfly.ca.access import Peer
 from beamfly.ca.dbr import Dbr
-from beamfly.ca.filters import Part, parse
+from beamfly.ca.filters import Filters, Part, parse
 from beamfly.ca.message import Access, EventMask
 from beamfly.ca.messages import (
     ChannelCreated,
@@ -129,6 +129,12 @@ def test_any_name_is_either_a_filter_or_none(rest: str) -> None:
     if found is not None:
         assert found[0].startswith("w.")
         assert rest[-1] in "]}"
+
+
+def test_names_that_are_too_long_are_not_looked_at() -> None:
+    assert parse("w.[1:2]") == ("w.", Filters((Part(1, 1, 2),)))
+    assert parse("w.[" + "0" * 510 + "1]") is None
+    assert parse('w.{"a":' + '{"a":' * 100_000 + "}") is None
 
 
 def one_by_one(part: Part, length: int) -> list[int]:
