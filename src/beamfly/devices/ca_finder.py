@@ -29,7 +29,7 @@ from beamfly.ca.rules import CircuitState
 from beamfly.devices.ca_channels import ChannelHold, hold_channels
 from beamfly.devices.ca_converters import Facts
 from beamfly.devices.ca_sought import REFUSED_SECONDS, CaNotConnected, Sought
-from beamfly.errors import BadValue, CADisconnected, CAError, CARefused, CATimeout
+from beamfly.errors import CADisconnected, CARefused, CATimeout
 
 log = logging.getLogger("ophyd_async")
 
@@ -73,7 +73,8 @@ class _Finder:
         new = [sought for sought in new if sought.wanted]
         try:
             holds = hold_channels([sought.pv for sought in new])
-        except (BadValue, CAError) as error:
+        except Exception as error:
+            # such as no socket for a client; whoever waits is to be told
             if len(new) == 1:
                 new[0].on_error(error)
                 return
@@ -91,9 +92,11 @@ class _Finder:
     def _ask(self, sought: Sought, hold: ChannelHold, circuit: ClientCircuit) -> None:
         """Ask a server for it instead of everybody."""
         client, core = hold.channel.client, hold.channel.core
+        sought.guess = None
         if core.circuit is not None or circuit.state is not CircuitState.OPEN:
             return
         if client.core.searches.remove(core.cid):
+            sought.guess = circuit
             client.core.guesses[core.cid] = lambda: self._refused(sought, hold, circuit)
             circuit.create([core])
             client.sent(circuit, NEVER)

@@ -18,7 +18,7 @@ from beamfly.ca.readings import readable
 from beamfly.ca.status import ECA_DISCONN, ECA_NORDACCESS, ECA_TIMEOUT
 from beamfly.devices.ca_channels import ChannelHold
 from beamfly.devices.ca_converters import Facts
-from beamfly.errors import CADisconnected, CARefused, CATimeout
+from beamfly.errors import BeamflyError, CADisconnected, CARefused, CATimeout
 
 _MAY_READ = Access.READ.value
 _FLOATS = (Dbr.FLOAT, Dbr.DOUBLE)
@@ -111,8 +111,11 @@ class Sought(Request):
             msg = f"{self.pv} may not be read: the server at {circuit.host} denies it"
             self.on_error(CARefused(msg, name=self.pv, status=ECA_NORDACCESS))
             return
-        circuit.read(core, _question(link.type, self.digits), 0, self)
-        self.hold.channel.client.sent(circuit, self.deadline)
+        try:
+            circuit.read(core, _question(link.type, self.digits), 0, self)
+            self.hold.channel.client.sent(circuit, self.deadline)
+        except BeamflyError as error:
+            self.on_error(error)
 
     def on_value(self, *reading: Any) -> None:
         """What the PV is."""

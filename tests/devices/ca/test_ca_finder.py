@@ -236,3 +236,16 @@ async def test_a_server_that_leaves_before_it_answers(
 def links(circuit: Any) -> list[Any]:
     """Channels that are open or asked for on a circuit."""
     return list(circuit.ledger.channels.values())
+
+
+async def test_whoever_waits_is_told_that_there_can_be_no_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hold_channels(names: Any) -> Any:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(ca_finder, "hold_channels", hold_channels)
+    finding = [find(pv, 30) for pv in ("X:a", "X:b")]
+    results = await asyncio.gather(*finding, return_exceptions=True)
+    assert [str(error) for error in results] == 2 * ["too many open files"]
+    assert waiting() == 0
