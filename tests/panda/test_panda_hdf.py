@@ -111,6 +111,7 @@ async def answer_identity(
     while await reader.readline():
         writer.write(b"OK =PandA SW: 4.1 FPGA: 4.1.0 0 0 rootfs: Test 1.0\n")
     writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.peer
@@ -122,7 +123,12 @@ async def test_clients_write_equal_files_from_the_same_port(
     from pandablocks.hdf import write_hdf_files as peer_write
 
     ours, theirs = tmp_path / "ours.h5", tmp_path / "theirs.h5"
-    control = await asyncio.start_server(answer_identity, "127.0.0.1", 0)
+    answering: list[asyncio.Task[None]] = []
+
+    def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answering.append(asyncio.create_task(answer_identity(reader, writer)))
+
+    control = await asyncio.start_server(answer, "127.0.0.1", 0)
     real = peer._StreamHelper.connect
     stream = recording(name).removeprefix(b"OK\n")
     with fake_data_port() as port:
@@ -143,6 +149,7 @@ async def test_clients_write_equal_files_from_the_same_port(
                     await asyncio.to_thread(port.send, stream[first : first + 10_000])
                 await task
     control.close()
+    await asyncio.gather(*answering)
     assert_same_file(ours, theirs)
 
 

@@ -236,9 +236,12 @@ class ScanSession:
             self.error = error
             await self._abandon()
         finally:
-            self.over = True
-            self._tell()
-            await self._client.close()
+            try:
+                # before whoever waits for the end may end the loop
+                await self._client.close()
+            finally:
+                self.over = True
+                self._tell()
 
     async def _abandon(self) -> None:
         """Nobody follows the scan any more, so it must not go on."""
