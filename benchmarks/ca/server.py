@@ -44,16 +44,17 @@ async def main():
         put.accept()
         for pv in many:
             pv.post(float(put.value))
-    pvs |= {"posted": PV(0.0), "go": PV(0), "once": PV(0, on_put=once)}
+    posting = asyncio.Event()
+    def go(put):
+        (posting.set if put.value else posting.clear)()
+    pvs |= {"posted": PV(0.0), "go": PV(0, on_put=go), "once": PV(0, on_put=once)}
     many = []
     config = Config(cas_beacon_addresses=(("127.0.0.1", 65500),))
     async with Server(pvs, config=config, port=port) as server:
         many = [server[f"pv:{i}"] for i in range(count)]
         value = 0
         while True:
-            if not server["go"].value:
-                await asyncio.sleep(0.001)
-                continue
+            await posting.wait()
             value += 1
             for pv in many:
                 pv.post(float(value))
@@ -68,20 +69,22 @@ from caproto.asyncio.server import Context
 count = int(sys.argv[2])
 pvs = {f"pv:{i}": ChannelDouble(value=0.0) for i in range(count)}
 many = []
+posting = asyncio.Event()
+class Go(ChannelInteger):
+    async def verify_value(self, value):
+        (posting.set if value else posting.clear)()
+        return value
 class Once(ChannelInteger):
     async def verify_value(self, value):
         for pv in many:
             await pv.write(float(value))
         return value
-pvs |= {"posted": ChannelDouble(value=0.0), "go": ChannelInteger(value=0)}
-pvs["once"] = Once(value=0)
+pvs |= {"posted": ChannelDouble(value=0.0), "go": Go(value=0), "once": Once(value=0)}
 many += [pvs[f"pv:{i}"] for i in range(count)]
 async def poster(lib):
     value = 0
     while True:
-        if not pvs["go"].value:
-            await asyncio.sleep(0.001)
-            continue
+        await posting.wait()
         value += 1
         for pv in many:
             await pv.write(float(value))
