@@ -14,6 +14,7 @@ import re
 import sys
 import traceback
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def blocks(page: str) -> list[Block]:
 def run(page: str, name: str) -> str:
     """Run a page; give what is wrong with it, or nothing."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    if "panda" in page.lower():
+        _have_patience()
     for block in blocks(page):
         printed = io.StringIO()
         # as many lines above as on the page, so that a traceback tells its line
@@ -75,6 +78,17 @@ def run(page: str, name: str) -> str:
                 f"but prints\n{printed.getvalue()}"
             )
     return ""
+
+
+def _have_patience() -> None:
+    """ophyd-async gives a PandA one second to begin, whatever else a machine does."""
+    logic: Any = import_module("ophyd_async.fastcs.panda._fly_logic")
+    wait = logic.wait_for_value
+
+    async def wait_for_value(signal: Any, match: Any, timeout: Any) -> None:
+        await wait(signal, match, 30 if timeout == 1 else timeout)
+
+    logic.wait_for_value = wait_for_value
 
 
 def _same(expected: str, printed: str) -> bool:

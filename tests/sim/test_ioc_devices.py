@@ -132,7 +132,7 @@ from ophyd_async.epics.motor import Motor
 
 async def main():
     m = Motor("BL:m1", name="m1")
-    await m.connect(timeout=20)
+    await m.connect(timeout=30)
     assert m.user_readback.source.startswith("ca://"), m.user_readback.source
     await m.set(1.5)
     assert await m.user_readback.get_value() == 1.5
@@ -148,21 +148,30 @@ async def main():
 asyncio.run(main())
 """
 PYEPICS = """
+import time
 import epics
-m = epics.Motor("BL:m2")
+
+def until(so):
+    end = time.monotonic() + 30
+    while not so():
+        assert time.monotonic() < end, (m.RBV, m.OFF)
+        time.sleep(0.01)
+
+epics.ca.DEFAULT_CONNECTION_TIMEOUT = 30
+m = epics.Motor("BL:m2", timeout=30)
 m.SPMG = 3
-assert m.move(10.0, wait=True, timeout=20) == 0
-assert m.get_position(readback=True) == 10.0
+assert m.move(10.0, wait=True, timeout=60) == 0
+until(lambda: m.get_position(readback=True) == 10.0)
 assert m.move(500.0) < 0
 assert m.move(500.0, ignore_limits=True, wait=True) == -4
 m.set_position(0.0)
-assert m.RBV == 0.0 and m.OFF == -10.0
+until(lambda: m.RBV == 0.0 and m.OFF == -10.0)
 m.tweak("forward", wait=True)
-assert m.RBV == 1.0
+until(lambda: m.RBV == 1.0)
 s = epics.Device("BL:scaler.", attrs=("CNT", "TP", "S2"))
 s.TP = 0.1
-s.put("CNT", 1, wait=True, timeout=10)
-assert s.get("S2") > 9e4, s.get("S2")
+s.put("CNT", 1, wait=True, timeout=30)
+until(lambda: s.get("S2") > 9e4)
 print("done")
 """
 
