@@ -138,8 +138,8 @@ OURS: dict[str, type[Any]] = {
     "own caget": OwnCaget,
 }
 LINES = {
-    **{"get": (2000, 1), "get_many": (10, N), "put_wait": (1000, 1)},
-    **{"put_wait_many": (2, N), "put": (3000, 1), "put_many": (10, N)},
+    **{"get": (2000, 1), "get_many": (30, N), "put_wait": (1000, 1)},
+    **{"put_wait_many": (2, N), "put": (3000, 1), "put_many": (30, N)},
 }
 """Line -> repetitions, and operations of each."""
 UPDATES = {"own": 1_000_000, "caproto": 10_000}

@@ -48,8 +48,10 @@ class Part:
         self.links = links = circuit.links(channels)
         self.types = {link.type for link in links}
         """Native types."""
-        self.sids = [link.sid for link in links]
-        self.cids = [link.cid for link in links]
+        self.sids = column([link.sid for link in links])
+        """Numbers that the server has given, as on the wire."""
+        self.cids = column([link.cid for link in links])
+        """Numbers that the client has given, as on the wire."""
         self.arrays: dict[int, Dbr] = {}
         """Types of what is an array even if it has one element, by place here."""
         if {link.count for link in links} != {1}:
@@ -62,6 +64,8 @@ class Part:
             # equal types together: answers then come in long runs
             types = [link.type for link in links]
             self.order = sorted(range(len(links)), key=types.__getitem__)
+        self.writes: dict[int, tuple[str, array[int]]] = {}
+        """What all writes of a command have in common, once it is known."""
         self._losses = circuit.losses
         self._words: array[int] | None = None
 
@@ -83,10 +87,9 @@ class Part:
             links: Sequence[Link] = self.in_order(self.links)
             words = array("I", _READ) * len(links)
             words[1::_WORDS] = array("I", [link.type << 16 for link in links])
-            words[2::_WORDS] = array("I", self.in_order(self.sids))
-            self._words = _big_endian(words)
-        numbers = array("I", range(low, low + len(self.links)))
-        words[3::_WORDS] = _big_endian(numbers)
+            words[2::_WORDS] = array("I", [link.sid for link in links])
+            self._words = big_endian(words)
+        words[3::_WORDS] = column(range(low, low + len(self.links)))
         return words.tobytes()
 
     def old_reads(self, low: int) -> bytes:
@@ -159,7 +162,12 @@ class Groups:
         return group
 
 
-def _big_endian(words: "array[int]") -> "array[int]":
+def column(numbers: Sequence[int]) -> "array[int]":
+    """Words of 32 bits, as on the wire."""
+    return big_endian(array("I", numbers))
+
+
+def big_endian(words: "array[int]") -> "array[int]":
     """As on the wire."""
     if sys.byteorder == "little":
         words.byteswap()

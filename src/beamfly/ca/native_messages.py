@@ -4,12 +4,12 @@ Servers see what they would see if each had been made alone: `tests/ca` checks t
 """
 
 import struct
+from array import array
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any
 
 from beamfly.ca.dbr import Dbr, layout
-from beamfly.ca.group import Part
+from beamfly.ca.group import Part, big_endian
 from beamfly.ca.header import pack_header, shape
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command
@@ -23,55 +23,69 @@ SMALL_BYTES = 4096
 Piece = bytes | memoryview
 
 
+def _padded(code: Dbr) -> str:
+    """How one number of a type is packed."""
+    row = layout(code)
+    fill = 8 - row.element
+    return f"{row.element_format}{fill}x" if fill else row.element_format
+
+
 def _number_form(code: Dbr) -> tuple[Callable[..., bytes] | None, int]:
     """How a write of one number of a type is packed, and its first eight bytes."""
-    row = layout(code)
     if code is Dbr.STRING:
         return None, 0
-    record = struct.Struct(f">QII{row.element_format}{8 - row.element}x")
-    return record.pack, shape(0, 8, code, 1)
+    return struct.Struct(f">QII{_padded(code)}").pack, shape(0, 8, code, 1)
 
 
 NUMBER_FORMS = [_number_form(Dbr(code)) for code in range(7)]
 """By native type; the command is to be added to the first eight bytes."""
 
 
-_PACKS: list[Callable[..., bytes]] = [make or bytes for make, _ in NUMBER_FORMS]
+_PAYLOADS = ["", *(_padded(Dbr(code)) for code in range(1, 7))]
+"""By native type: eight bytes of a number."""
+_WORDS = 6
+"""Of 32 bits in a message of one number."""
 
 
 def numbers(
-    command: Command, part: Part, parameters: Sequence[int], values: Sequence[Any]
+    command: Command, part: Part, parameters: "array[int]", values: Sequence[Any]
 ) -> bytes | None:
     """WRITE or WRITE_NOTIFY of one number to each channel.
 
     Args:
         command: Which of both.
         part: The channels.
-        parameters: Last parameter of each header.
+        parameters: Last parameter of each header, as on the wire.
         values: For each channel.
 
     Returns:
         None if it takes more than that: text, arrays, numbers that are wrapped, cut or
         refused.
     """
-    types = part.types
-    if Dbr.STRING in types or not SIMPLE.issuperset(map(type, values)):
+    if Dbr.STRING in part.types or not SIMPLE.issuperset(map(type, values)):
         return None
-    heads = [command << 48 | first for _, first in NUMBER_FORMS]
+    form, words = part.writes.get(command) or _writes(command, part)
+    payload = array("I")
     try:
-        if len(types) == 1:
-            (code,) = types
-            head = repeat(heads[code])
-            return b"".join(map(_PACKS[code], head, part.sids, parameters, values))
-        rows = zip(part.links, parameters, values, strict=True)
-        return b"".join(
-            [
-                _PACKS[link.type](heads[link.type], link.sid, parameter, value)
-                for link, parameter, value in rows
-            ]
-        )
+        payload.frombytes(struct.pack(form, *values))
     except (struct.error, OverflowError):
         return None
+    words[3::_WORDS] = parameters
+    words[4::_WORDS] = payload[0::2]
+    words[5::_WORDS] = payload[1::2]
+    return words.tobytes()
+
+
+def _writes(command: Command, part: Part) -> "tuple[str, array[int]]":
+    """Form of the payloads, and messages without them and their last parameters."""
+    links = part.links
+    words = array("I", (command << 16 | 8, 1, 0, 0, 0, 0)) * len(links)
+    words[1::_WORDS] = array("I", [link.type << 16 | 1 for link in links])
+    words = big_endian(words)
+    words[2::_WORDS] = part.sids
+    form = ">" + "".join([_PAYLOADS[link.type] for link in links])
+    part.writes[command] = form, words
+    return form, words
 
 
 def native(link: Link, value: Any) -> tuple[int, int, Piece]:

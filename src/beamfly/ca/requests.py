@@ -16,7 +16,7 @@ from beamfly.ca.bulk import Bulk, BulkPut, Member
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.circuit import Circuit
 from beamfly.ca.dbr import Dbr, Family, layout
-from beamfly.ca.group import Part
+from beamfly.ca.group import Part, column
 from beamfly.ca.header import LARGE, Header, pack_header
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command, Sender
@@ -222,7 +222,7 @@ class RequestCircuit(Circuit):
         bulk = BulkPut(part, low, deadline, self._next_put, on_done)
         busy = [channel for channel in channels if channel.busy]
         if not busy and len({*part.sids}) == len(links):
-            parameters = range(bulk.low, bulk.high)
+            parameters = column(range(bulk.low, bulk.high))
             simple = numbers(Command.WRITE_NOTIFY, part, parameters, values)
             if simple is not None:
                 self.outbox.put(simple)
