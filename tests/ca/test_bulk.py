@@ -322,6 +322,13 @@ def test_a_group_holds_until_a_channel_is_lost() -> None:
     group = groups.new(channels)
     assert groups.known([*channels]) is group
     assert groups.known(channels[:2]) is None
+    others = [groups.new(channels[:number]) for number in (1, 2)]
+    assert groups.known(channels) is group
+    assert [groups.known(channels[:number]) for number in (1, 2)] == others
+    for one in channels:
+        groups.new([one, one])
+    assert groups.known(channels) is None
+    groups.new(channels)
     assert [[*part.places] for part in group.parts] == [[0], [1, 2]]
     assert group.shares("xyz") == [["x"], ["y", "z"]]
 

@@ -20,6 +20,8 @@ from beamfly.errors import CADisconnected
 if TYPE_CHECKING:
     from beamfly.ca.client_circuit import ClientCircuit
 
+MOST_GROUPS = 4
+"""That are remembered: a scan writes to some PVs and reads others, again and again."""
 _WORDS = 4
 """Of 32 bits in a header."""
 _READ = (Command.READ_NOTIFY << 16, 0, 0, 0)
@@ -137,19 +139,19 @@ class Group:
 
 
 class Groups:
-    """The group of the last call, for whoever asks for the same once more."""
+    """The groups of the last calls, for whoever asks for the same once more."""
 
     def __init__(self) -> None:
-        self._channels: list[Any] = []
-        self._group: Group | None = None
+        self._known: list[tuple[list[Any], Group]] = []
 
     def known(self, channels: Sequence[Any]) -> Group | None:
         """The group of just these channels, if it is known and nothing has changed."""
-        group = self._group
-        # lists of the same objects are compared without a look at the objects
-        if group is None or not group.holds or self._channels != [*channels]:
-            return None
-        return group
+        wanted = [*channels]
+        for members, group in self._known:
+            # lists of the same objects are compared without a look at the objects
+            if members == wanted:
+                return group if group.holds else None
+        return None
 
     def new(self, channels: Sequence[Any]) -> Group:
         """A group of what the core keeps for connected channels, else CADisconnected.
@@ -158,7 +160,9 @@ class Groups:
             channels: Each with its `core`.
         """
         group = Group([channel.core for channel in channels])
-        self._channels, self._group = [*channels], group
+        wanted = [*channels]
+        others = [one for one in self._known if one[1].holds and one[0] != wanted]
+        self._known = [(wanted, group), *others[: MOST_GROUPS - 1]]
         return group
 
 
