@@ -37,7 +37,7 @@ from beamfly.errors import BeamflyError, CADisconnected
 # enum members are slow to look up, and thousands of channels open in one go
 _CREATING, _OPEN = ChannelState.CREATING, ChannelState.OPEN
 _LAST_BASE = int(Dbr.DOUBLE)
-FULL_READS = 10
+FULL_READS = 20
 """Full receive buffers in a row after which the server is asked to hold back."""
 
 

@@ -9,8 +9,12 @@ from beamfly.errors import LocalProtocolError
 
 FIRST_BYTES = 16 * 1024
 """Size of a fresh receive buffer."""
-READ_BYTES = 256 * 1024
-"""Size to which it grows when the kernel keeps filling it."""
+READ_BYTES = 128 * 1024
+"""Size to which it grows when the kernel keeps filling it.
+
+What is read at once keeps all other connections of a loop waiting: 3000 updates take
+about a millisecond. Half of this costs a tenth more time per update.
+"""
 ROOM_BYTES = 4 * 1024
 """Least room that is offered; with less, what is left over moves to the front."""
 SEPARATE_BYTES = 64 * 1024
