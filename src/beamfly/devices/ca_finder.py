@@ -28,7 +28,7 @@ from beamfly.ca.pending import NEVER
 from beamfly.ca.rules import CircuitState
 from beamfly.devices.ca_channels import ChannelHold, hold_channels
 from beamfly.devices.ca_converters import Facts
-from beamfly.devices.ca_sought import REFUSED_SECONDS, CaNotConnected, Sought
+from beamfly.devices.ca_sought import CaNotConnected, Sought
 from beamfly.errors import CADisconnected, CARefused, CATimeout
 
 log = logging.getLogger("ophyd_async")
@@ -107,11 +107,10 @@ class _Finder:
         """The server has not got it: ask everybody, for a short while."""
         client = hold.channel.client
         sought.refused_by = circuit.host
+        sought.refused_at = get_running_loop().time()
         client.core.searches.add(sought.channel.cid, sought.pv)
         client.pump_soon()
-        until = get_running_loop().time() + REFUSED_SECONDS
-        sought.deadline = min(sought.deadline, until)
-        self._arm(sought.deadline)
+        self._arm(sought.due)
 
     def _arm(self, due: float) -> None:
         """Look for what is out of time then."""
@@ -127,9 +126,9 @@ class _Finder:
         now = get_running_loop().time()
         searched = [one for one in self._waiting if one.wanted and not one.found]
         for sought in searched:
-            if sought.deadline <= now:
+            if sought.due <= now:
                 sought.on_late()
-        self._arm(min((one.deadline for one in searched if one.wanted), default=NEVER))
+        self._arm(min((one.due for one in searched if one.wanted), default=NEVER))
 
 
 _finders: WeakKeyDictionary[asyncio.AbstractEventLoop, _Finder] = WeakKeyDictionary()

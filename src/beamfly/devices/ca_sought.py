@@ -14,6 +14,7 @@ from beamfly.ca.dbr import Dbr, Family, promote
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
+from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import readable
 from beamfly.ca.status import ECA_DISCONN, ECA_NORDACCESS, ECA_TIMEOUT
 from beamfly.devices.ca_channels import ChannelHold
@@ -45,7 +46,10 @@ class CaAbsent(CaNotConnected):
 class Sought(Request):
     """Somebody who waits for a PV, and what has been asked for on the way."""
 
-    __slots__ = ("answer", "digits", "guess", "hold", "pv", "refused_by", "timeout")
+    __slots__ = (
+        *("answer", "digits", "guess", "hold", "pv"),
+        *("refused_at", "refused_by", "timeout"),
+    )
 
     def __init__(
         self, pv: str, timeout: float, digits: bool, guess: ClientCircuit | None
@@ -55,7 +59,7 @@ class Sought(Request):
         self.timeout = timeout
         self.digits = digits
         self.guess = guess
-        self.refused_by = ""
+        self.refused_by, self.refused_at = "", NEVER
         self.deadline = loop.time() + timeout
         self.answer: Future[tuple[ChannelHold, Facts]] = loop.create_future()
         self.hold: ChannelHold | None = None
@@ -69,6 +73,13 @@ class Sought(Request):
     def found(self) -> bool:
         """Whether it is connected, and its circuit sees to the rest."""
         return self.hold is not None and self.channel.link is not None
+
+    @property
+    def due(self) -> float:
+        """When it is given up if nobody has it until then."""
+        if self.hold is not None and self.channel.circuit is not None:
+            return self.deadline
+        return min(self.deadline, self.refused_at + REFUSED_SECONDS)
 
     def begin(self, hold: ChannelHold) -> None:
         """The search has begun, or is not necessary."""
@@ -127,7 +138,7 @@ class Sought(Request):
 
     def on_late(self) -> None:
         """It was not found in time."""
-        if self.refused_by:
+        if self.refused_by and self.channel.circuit is None:
             msg = (
                 f"ca://{self.pv} is not there: {self.refused_by} has not got it, and "
                 f"nobody else has answered within {REFUSED_SECONDS:g} s"

@@ -13,7 +13,13 @@ from beamfly.ca.default_client import get_client
 from beamfly.ca.pv import PV
 from beamfly.ca.records import RecordGroup
 from beamfly.ca.server_asyncio import Server
-from beamfly.devices import AnalogIn, ca_finder, ca_signal_r, ca_signal_rw
+from beamfly.devices import (
+    AnalogIn,
+    ca_finder,
+    ca_signal_r,
+    ca_signal_rw,
+    ca_sought,
+)
 from beamfly.devices.ca_finder import find, find_each
 from beamfly.devices.ca_sought import CaAbsent, CaNotConnected
 from beamfly.devices.record_names import FIELDS
@@ -203,6 +209,7 @@ async def test_what_a_server_has_refused_is_not_read_again(
 
 async def test_fields_that_another_server_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a gateway, which refuses what nobody has searched for."""
+    monkeypatch.setattr(ca_sought, "REFUSED_SECONDS", 20.0)
     async with (
         Server({"X:ai.EXTRA": 7}, port=0) as other,
         serving({"X:ai": record()}, monkeypatch) as server,
