@@ -101,6 +101,7 @@ class ScanFlyer(
         """Where rows go, once it is prepared: `primary` and maybe others."""
         self._contents: Contents | None = None
         self._session: ScanSession | None = None
+        self._preparing: object = None
         self._submission: asyncio.Task[None] | None = None
         self._met = self._ours = False
         self.url = f"http://{self.host}:{self.port}"
@@ -198,6 +199,7 @@ class ScanFlyer(
         """
         if self._session is not None and not self._session.over:
             raise BadValue(f"{self.name} is busy with scan {self._session.id}")
+        this = self._preparing = object()
         plan = ScanPlan.of(value)
         contents = Contents.of(plan.commands)
         columns = await describe_columns(
@@ -210,6 +212,9 @@ class ScanFlyer(
         self._check_columns(columns)
         if plan.check and self._met:
             await check_with_server(self.host, self.port, contents.xml)
+        if self._preparing is not this:
+            # prepared again meanwhile, as a RunEngine does after a pause
+            return
         self.columns, self.plan, self._contents = columns, plan, contents
         self.streams = {layout.name: self._make_stream(layout) for layout in layouts}
         self._session = None

@@ -177,13 +177,21 @@ class ScanSession:
 
     async def next(self) -> None:
         """End its current command; nothing happens if it is over."""
-        if not self.over:
-            await self._client.next(self._number)
+        await self._unless_over(lambda: self._client.next(self._number))
 
     async def move(self, steps: int) -> None:
         """Move it in the queue, below 0 to earlier, if it still waits there."""
-        if not self.over:
-            await self._client.move(self._number, steps)
+        await self._unless_over(lambda: self._client.move(self._number, steps))
+
+    async def _unless_over(self, order: Callable[[], Awaitable[None]]) -> None:
+        if self.over:
+            return
+        try:
+            await order()
+        except ScanServerDisconnected:
+            # it has ended meanwhile, and with it the connection
+            if not self.over:
+                raise
 
     async def abort(self) -> None:
         """Have it aborted, and wait for its end; nothing happens if it is over.
@@ -236,11 +244,11 @@ class ScanSession:
             self.error = error
             await self._abandon()
         finally:
+            self.over = True
             try:
-                # before whoever waits for the end may end the loop
+                # before it is told: who waits for the end may end the loop
                 await self._client.close()
             finally:
-                self.over = True
                 self._tell()
 
     async def _abandon(self) -> None:

@@ -14,6 +14,7 @@ from bluesky.utils import NoReplayAllowed
 from beamfly.ca.asyncio import Client
 from beamfly.ca.default_client import purge_channel_caches
 from beamfly.ca.pv import PV
+from beamfly.devices import scan_flight
 from beamfly.devices.scan_channels import CaChannels
 from beamfly.devices.scan_flight import ScanFlyer
 from beamfly.devices.scan_flyer import ScanServerFlyer
@@ -245,6 +246,28 @@ async def test_nothing_is_collected_before_anything_is_submitted():
             flyer.collect_pages()
         await flyer.prepare([Log("loc://a(1)")])
         assert list(flyer.collect_pages()) == []
+
+
+async def test_a_preparation_that_is_overtaken_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """After a pause a RunEngine prepares again, whatever became of the first time."""
+    describe, late = scan_flight.describe_columns, asyncio.Event()
+
+    async def describe_late(names: Any, *arguments: Any) -> Any:
+        if "loc://slow(1)" in names:
+            await late.wait()
+        return await describe(names, *arguments)
+
+    monkeypatch.setattr(scan_flight, "describe_columns", describe_late)
+    async with flying() as (flyer, _):
+        overtaken = flyer.prepare([Log("loc://slow(1)")])
+        await flyer.prepare([Log("loc://quick(2)")])
+        await flyer.kickoff()
+        late.set()
+        await overtaken
+        await flyer.complete()
+        assert list(await flyer.describe_collect()) == ["scan-serial", "scan-quick"]
 
 
 async def test_pause_and_resume_reach_the_server():
