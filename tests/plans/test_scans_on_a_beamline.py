@@ -1,5 +1,6 @@
 """A scan server moves motor records whose encoders a PandA sees, in one run."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def devices(RE, beamline: SimulatedBeamline, tmp_path: Path) -> Iterator[Any]:
         panda: HDFPanda = beamline.devices(tmp_path).panda
         scan = ScanServerHdfFlyer("127.0.0.1", tmp_path, beamline.scan_server.port)
     yield panda, scan
+    asyncio.run_coroutine_threadsafe(panda.disconnect(), RE.loop).result(30)
     RE.loop.call_soon_threadsafe(purge_channel_caches)
 
 
