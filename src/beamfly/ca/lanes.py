@@ -4,7 +4,8 @@ Servers send thousands of messages whose first eight bytes (command, size, type,
 are equal. A lane unpacks such a run with one precompiled format, the shape included, so
 that the first message of another shape ends it. It calls back right there: no object,
 no queue and no second look-up per message. Long runs of numbers go through numpy, see
-`beamfly.ca.runs`.
+`beamfly.ca.runs`. Updates of monitors, whose types alternate, have a lane of their own
+in `beamfly.ca.updates`.
 
 A lane is `lane(buffer, start, end) -> where it stopped`. Whatever it does not like (an
 error status, a number it does not know) it leaves to the slow path, which says the same
