@@ -30,7 +30,7 @@ proposal = "2026-17"
 address_list = "127.0.0.1:{ioc}"
 auto_address_list = false
 [connect]
-timeout = 2.0
+timeout = 3.0
 [pandas.panda]
 host = "127.0.0.1"
 control_port = {control}
@@ -100,7 +100,7 @@ def test_what_answers_is_there_and_the_rest_is_told(
     assert set(devices.missing) == {"gone", "phi", "ring"}
     assert "127.0.0.1:1 cannot be reached" in devices.missing["gone"]
     assert devices.missing["phi"] == (
-        "ca://BL:nowhere.EGU was not found within 2.0 s (and 25 more PVs)"
+        "ca://BL:nowhere.EGU was not found within 3.0 s (and 25 more PVs)"
     )
     table = {line.split()[0]: line for line in repr(devices).splitlines()}
     assert table["theta"].endswith("connected")
