@@ -92,6 +92,7 @@ class ScanSession:
         self._held = False
         self._event = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._ordering = asyncio.Lock()
         self._lost_at: float | None = None
         self._fetched = -1
         self._forgotten = False
@@ -184,14 +185,9 @@ class ScanSession:
         await self._unless_over(lambda: self._client.move(self._number, steps))
 
     async def _unless_over(self, order: Callable[[], Awaitable[None]]) -> None:
-        if self.over:
-            return
-        try:
-            await order()
-        except ScanServerDisconnected:
-            # it has ended meanwhile, and with it the connection
+        async with self._ordering:
             if not self.over:
-                raise
+                await order()
 
     async def abort(self) -> None:
         """Have it aborted, and wait for its end; nothing happens if it is over.
@@ -246,8 +242,10 @@ class ScanSession:
         finally:
             self.over = True
             try:
-                # before it is told: who waits for the end may end the loop
-                await self._client.close()
+                # before it is told: who waits for the end may end the loop; not in the
+                # middle of an order, which could be left with a connection of its own
+                async with self._ordering:
+                    await self._client.close()
             finally:
                 self._tell()
 
