@@ -26,9 +26,7 @@ async def get_many(
     if group is None:
         group = await _group(client, channels, end)
     together = Together(client)
-    for part in group.parts:
-        together.add(part.circuit.read_bulk(part, end, together.waiting()))
-        client.sent(part.circuit, end)
+    together.read(group, end)
     return await together.result()
 
 
@@ -49,14 +47,7 @@ async def put_many(
     if group is None:
         group = await _group(client, channels, end)
     together = Together(client)
-    for part, share in zip(group.parts, group.shares(values), strict=True):
-        circuit = part.circuit
-        if wait:
-            told = together.waiting()
-            together.add(circuit.write_bulk(part, share, end, told))
-        else:
-            circuit.write_many(part, share)
-        client.sent(circuit, end if wait else NEVER)
+    together.write(group, values, wait, end)
     if wait:
         await together.result()
 
@@ -79,13 +70,32 @@ class Together:
     """Bulks that are waited for together."""
 
     def __init__(self, client: "Client") -> None:
-        self._loop = client.loop
+        self._client = client
         self._bulks: list[Bulk] = []
         self._futures: list[asyncio.Future[None]] = []
 
-    def waiting(self) -> Callable[[Bulk], None]:
+    def read(self, group: Group, end: float) -> None:
+        """Ask for the values of a group."""
+        for part in group.parts:
+            self._bulks.append(part.circuit.read_bulk(part, end, self._waiting()))
+            self._client.sent(part.circuit, end)
+
+    def write(
+        self, group: Group, values: Sequence[Any], wait: bool, end: float
+    ) -> None:
+        """Write a value to each channel of a group, to be waited for or not."""
+        for part, share in zip(group.parts, group.shares(values), strict=True):
+            circuit = part.circuit
+            if wait:
+                bulk = circuit.write_bulk(part, share, end, self._waiting())
+                self._bulks.append(bulk)
+            else:
+                circuit.write_many(part, share)
+            self._client.sent(circuit, end if wait else NEVER)
+
+    def _waiting(self) -> Callable[[Bulk], None]:
         """What the next bulk is to call when it is done."""
-        future: asyncio.Future[None] = self._loop.create_future()
+        future: asyncio.Future[None] = self._client.loop.create_future()
         self._futures.append(future)
 
         def done(bulk: Bulk) -> None:
@@ -93,10 +103,6 @@ class Together:
                 future.set_result(None)
 
         return done
-
-    def add(self, bulk: Bulk) -> None:
-        """Wait for this."""
-        self._bulks.append(bulk)
 
     async def result(self) -> list[Any]:
         """All values; the first error is raised."""

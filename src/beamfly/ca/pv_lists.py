@@ -13,7 +13,6 @@ from beamfly.ca.group import Group
 from beamfly.ca.message import Access
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.operations import Pvs, failure
-from beamfly.ca.pending import NEVER
 from beamfly.errors import CADisconnected, CARefused, CATimeout
 
 _FAILURES = (CATimeout, CARefused, CADisconnected)
@@ -33,11 +32,8 @@ async def get_list(pvs: Pvs, end: float, throw: bool) -> list[Any] | None:
     if group is None:
         return None
     makes = [channel.plan(channel.core.link).convert for channel in channels]
-    client = channels[0].client
-    together = Together(client)
-    for part in group.parts:
-        together.add(part.circuit.read_bulk(part, end, together.waiting()))
-        client.sent(part.circuit, end)
+    together = Together(channels[0].client)
+    together.read(group, end)
     found = await together.outcome()
     for place, (value, make) in enumerate(zip(found, makes, strict=True)):
         if not isinstance(value, _FAILURES):
@@ -61,16 +57,8 @@ async def put_list(
     group = _group(channels, _WRITE)
     if group is None:
         return None
-    client = channels[0].client
-    together = Together(client)
-    for part, share in zip(group.parts, group.shares(values), strict=True):
-        circuit = part.circuit
-        if wait:
-            told = together.waiting()
-            together.add(circuit.write_bulk(part, share, end, told))
-        else:
-            circuit.write_many(part, share)
-        client.sent(circuit, end if wait else NEVER)
+    together = Together(channels[0].client)
+    together.write(group, values, wait, end)
     errors = await together.outcome() if wait else [None] * len(pvs)
     results = [
         error or CANothing(name) for name, error in zip(pvs, errors, strict=True)
