@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from beamfly.ca import sockets
-from beamfly.ca.asyncio_wire import Wire
+from beamfly.ca.asyncio_wire import BURST_BYTES, Wire
 from beamfly.ca.dbr import Dbr
 
 from .rig import Pv, Rig, Server
@@ -58,6 +58,15 @@ async def test_writes_of_a_turn_leave_together() -> None:
         assert set(early) == {1} and len(early) in (1, 2)
         await asyncio.sleep(0)
         assert written() == [10 - len(early)] and not circuit.flush_due
+    # a long turn does not keep the server idle until it is over
+    for value in range(3000):
+        put(value)
+        if circuit.outbox.size > BURST_BYTES:
+            wire.write_soon()
+    early = written()
+    assert sum(early) > 3000 - BURST_BYTES // 24 - 1 and len(early) < 10
+    await asyncio.sleep(0)
+    assert sum(early) + sum(written()) == 3000 and not circuit.flush_due
     # who waits for answers is never held back, and the loop is not bothered
     answer = b"\0\x0f\0\x08\0\x06\0\x01\0\0\0\x01\xff\xff\xff\xff" + bytes(8)
     for _ in range(3):

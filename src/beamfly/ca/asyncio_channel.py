@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from beamfly.ca.asyncio_wire import BURST_BYTES
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import ConnectionState, Monitor, Request
 from beamfly.ca.dbr import CODES, Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
-from beamfly.ca.native_messages import SIMPLE
+from beamfly.ca.native_messages import NO_NUMBER, SIMPLE
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
@@ -279,10 +280,15 @@ class Channel:
         if link is None or circuit is None:
             return self._put_later(value, dbr, wait, timeout)
         if dbr is None:
-            if not wait and type(value) in SIMPLE and circuit.write_number(core, value):
-                if not circuit.flush_due:
-                    self.client.sent(circuit, NEVER)
-                return self.client.nothing
+            if type(value) in SIMPLE and not wait:
+                try:
+                    waiting = (link.queue or circuit.queue(link))(value)
+                except NO_NUMBER:
+                    waiting = 0
+                if waiting:
+                    if waiting > BURST_BYTES or not circuit.flush_due:
+                        self.client.sent(circuit, NEVER)
+                    return self.client.nothing
             dbr = Dbr.STRING if isinstance(value, (str, bytes)) else CODES[link.type]
         count, data = pack(dbr, value)
         client = self.client

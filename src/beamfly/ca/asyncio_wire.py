@@ -14,6 +14,8 @@ _CLOSED = CircuitState.CLOSED
 log = logging.getLogger("beamfly.ca")
 WRITE_BYTES = 1024 * 1024
 """What a transport may hold before the rest waits in the circuit, which is bounded."""
+BURST_BYTES = 16 * 1024
+"""What may wait for the end of a loop's turn: with more, the server gets to work."""
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -90,12 +92,14 @@ class Wire(asyncio.BufferedProtocol):
         self.write()
 
     def write_soon(self) -> None:
-        """The first write of a loop turn goes at once, what follows goes together.
+        """The first write of a loop turn goes at once, what follows goes in bursts.
 
         Who asks, waits for the answer and asks again has only one write in a turn: that
         it is over need not be known before a second write without an answer comes.
         """
         if self._circuit.flush_due:
+            if self._circuit.outbox.size > BURST_BYTES:
+                self.write()
             return
         if self._unanswered:
             self._circuit.flush_due = True

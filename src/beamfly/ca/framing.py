@@ -5,6 +5,9 @@ The circuit parses in place between `start` and `end`. The `Outbox` collects wha
 be sent so that a burst of small messages leaves in one piece.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from beamfly.errors import LocalProtocolError
 
 FIRST_BYTES = 16 * 1024
@@ -130,6 +133,23 @@ class Outbox:
             self.put(piece)
         self.size = size
         self._pieces.append(piece)
+
+    def adder(self, make: Callable[[Any], bytes], size: int) -> Callable[[Any], int]:
+        """A shorter way for messages of so many bytes that are made of a value.
+
+        What it gives makes one and queues it; its result is how many bytes wait then.
+        """
+
+        def add(value: Any) -> int:
+            piece = make(value)
+            waiting = self.size + size
+            if waiting > self._limit:
+                self.put(piece)
+            self.size = waiting
+            self._pieces.append(piece)
+            return waiting
+
+        return add
 
     def take(self) -> list[bytes | memoryview]:
         """Everything, small pieces joined, large ones as they are."""

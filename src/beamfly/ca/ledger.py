@@ -37,8 +37,8 @@ class Link:
     """A channel on one circuit."""
 
     __slots__ = (
-        *("cid", "count", "name", "owner", "rights", "sid", "state", "subscriptions"),
-        "type",
+        *("cid", "count", "name", "owner", "queue", "rights", "sid", "state"),
+        *("subscriptions", "type"),
     )
 
     def __init__(self, cid: int, name: str, owner: Any = None) -> None:
@@ -60,6 +60,8 @@ class Link:
         """Bits of Access."""
         self.subscriptions: tuple[int, ...] = ()
         """Numbers of its subscriptions."""
+        self.queue: Callable[[float], int] | None = None
+        """Queues a write of a number, see `RequestCircuit.queue`; None until needed."""
 
 
 @frozen

@@ -23,6 +23,12 @@ SMALL_BYTES = 4096
 Piece = bytes | memoryview
 
 
+def _is_text(*fields: Any) -> bytes:
+    """Stands for the form that PVs of strings have not got."""
+    msg = "a number for a PV of strings is sent as text"
+    raise struct.error(msg)
+
+
 def _padded(code: Dbr) -> str:
     """How one number of a type is packed."""
     row = layout(code)
@@ -30,15 +36,17 @@ def _padded(code: Dbr) -> str:
     return f"{row.element_format}{fill}x" if fill else row.element_format
 
 
-def _number_form(code: Dbr) -> tuple[Callable[..., bytes] | None, int]:
+def _number_form(code: Dbr) -> tuple[Callable[..., bytes], int]:
     """How a write of one number of a type is packed, and its first eight bytes."""
-    if code is Dbr.STRING:
-        return None, 0
     return struct.Struct(f">QII{_padded(code)}").pack, shape(0, 8, code, 1)
 
 
-NUMBER_FORMS = [_number_form(Dbr(code)) for code in range(7)]
+NUMBER_FORMS = [(_is_text, 0), *(_number_form(Dbr(code)) for code in range(1, 7))]
 """By native type; the command is to be added to the first eight bytes."""
+NUMBER_BYTES = 24
+"""Of a message with one number."""
+NO_NUMBER = (struct.error, OverflowError)
+"""What these raise for values that take more."""
 
 
 _PAYLOADS = ["", *(_padded(Dbr(code)) for code in range(1, 7))]
@@ -68,7 +76,7 @@ def numbers(
     payload = array("I")
     try:
         payload.frombytes(struct.pack(form, *values))
-    except (struct.error, OverflowError):
+    except NO_NUMBER:
         return None
     words[3::_WORDS] = parameters
     words[4::_WORDS] = payload[0::2]

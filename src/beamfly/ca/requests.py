@@ -6,9 +6,9 @@ many channels. All skip the general `send`, because they are said thousands of t
 second; `tests/ca` checks that servers see the same.
 """
 
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from beamfly.ca import lanes
@@ -21,6 +21,8 @@ from beamfly.ca.header import LARGE, Header, pack_header
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command, Sender
 from beamfly.ca.native_messages import (
+    NO_NUMBER,
+    NUMBER_BYTES,
     NUMBER_FORMS,
     native,
     numbers,
@@ -119,23 +121,27 @@ class RequestCircuit(Circuit):
         self.pending.add_bulk(bulk)
         return bulk
 
-    def write_number(self, channel: Channel, value: float) -> bool:
-        """`write` of one number as the channel's own type, in one step.
+    def queue(self, link: Link) -> Callable[[float], int]:
+        """What queues a write of one number to an open channel, in one step.
 
-        False if it takes more: nothing was sent, and `write` is to be asked.
+        Its result is how many bytes wait to be sent. It raises one of `NO_NUMBER` if it
+        takes more (text, numbers that are wrapped, cut or refused): nothing was queued,
+        and `write` is to be asked.
         """
-        link = channel.link
-        if link is None or self.state is _CLOSED:
-            return False
         make, head = _WRITES[link.type]
-        if make is None:
+        make = partial(make, head, link.sid, link.cid)
+        link.queue = self.outbox.adder(make, NUMBER_BYTES)
+        return link.queue
+
+    def write_number(self, channel: Channel, value: float) -> bool:
+        """`write` of one number as the channel's own type, False if it takes more."""
+        link = channel.link
+        if link is None:
             return False
         try:
-            self.outbox.add(make(head, link.sid, link.cid, value))
-        except (struct.error, OverflowError):
-            # wrapped, cut, or refused with a sentence
+            return bool((link.queue or self.queue(link))(value))
+        except NO_NUMBER:
             return False
-        return True
 
     def write(
         self, channel: Channel, code: int, count: int, data: bytes | memoryview
