@@ -139,7 +139,7 @@ OURS: dict[str, type[Any]] = {
 }
 LINES = {
     **{"get": (2000, 1), "get_many": (30, N), "put_wait": (1000, 1)},
-    **{"put_wait_many": (2, N), "put": (3000, 1), "put_many": (30, N)},
+    **{"put_wait_many": (2, N), "put": (20000, 1), "put_many": (30, N)},
 }
 """Line -> repetitions, and operations of each."""
 UPDATES = {"own": 1_000_000, "caproto": 10_000}

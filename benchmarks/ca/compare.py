@@ -3,7 +3,7 @@
     python -m benchmarks.ca.compare [line ...] [--rounds N] [--clients name ...]
 
 prints a table with the ratios of ours to the best peer, and the gate that each ratio
-must reach (`cachannel bare` is shown only). Peers that are not installed are left out.
+must reach (those of SHOWN are only shown). Peers that are not installed are left out.
 Lines `updates_*`, `rate_*` and `array_monitor_*` use the server of `replay`, the same
 for all; `flood_*` shows median and 99th percentile of a get, µs; `memory_10000` kB per
 channel and MB in all. What starts a process is measured by `startup`.
@@ -57,8 +57,8 @@ GATES: dict[str, dict[str, Pair]] = {
 """Line -> client of ours -> least ratio of wall and of CPU to the best peer."""
 
 
-BARE = "cachannel bare"
-"""Is shown, and not what ratios are made with: it is told of no connection."""
+SHOWN = {"cachannel bare": ("connect",), "cachannel flushed": ("put",)}
+"""Clients that ratios are not made with -> what lines they differ in begin with."""
 
 
 def records() -> str:
@@ -140,7 +140,9 @@ def show(line: str, results: dict[str, list[Pair]], gates: dict[str, Pair]) -> b
         for client, rows in results.items()
     }
     peers = [
-        pair for client, pair in medians.items() if client in PEERS and client != BARE
+        pair
+        for client, pair in medians.items()
+        if client in PEERS and client not in SHOWN
     ]
     best = [min(column) for column in zip(*peers, strict=True)]
     print(f"\n{line}")
@@ -174,6 +176,8 @@ def main() -> int:
             results: dict[str, list[Pair]] = {}
             for _ in range(arguments.rounds):
                 for client in arguments.clients:
+                    if not line.startswith(SHOWN.get(client, "")):
+                        continue
                     one = measure(client, line, ioc)
                     if one is not None:
                         results.setdefault(client, []).append(one)

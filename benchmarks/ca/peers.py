@@ -205,6 +205,14 @@ class BareCaChannel(CaChannel):
     tells = False
 
 
+class FlushedCaChannel(CaChannel):
+    """The same, but a value leaves when it is put, not when the buffer is full."""
+
+    def put(self, n: int) -> None:
+        super().put(n)
+        self.ca.flush_io()
+
+
 class Cothread(Blocking):
     def start(self) -> None:
         import cothread
@@ -318,6 +326,7 @@ PEERS: dict[str, type[Any]] = {
     "pyepics": PyEpics,
     "cachannel": CaChannel,
     "cachannel bare": BareCaChannel,
+    "cachannel flushed": FlushedCaChannel,
     "cothread": Cothread,
     "caproto": Caproto,
 }
