@@ -31,7 +31,7 @@ from beamfly.ca.status import ECA_GETFAIL, ECA_NORMAL
 from beamfly.errors import BadValue
 
 NANO = 1_000_000_000
-_EPOCH_NS = EPICS_EPOCH * NANO
+EPOCH_NS = EPICS_EPOCH * NANO
 FEW = 64
 """Arrays beyond so many elements are worth a numpy array of their own."""
 _LARGE = struct.Struct(">II")
@@ -173,12 +173,33 @@ _FORMS = [_form(code) for code in Dbr]
 """By type."""
 
 
+class Ready(NamedTuple):
+    """How a number goes as its own TIME type, all of the message in one go."""
+
+    head: int
+    """The first 8 header bytes as a number."""
+    pack: Callable[..., bytes]
+    """Of head, ECA_NORMAL, the client's number, status, severity, seconds since 1990,
+    nanoseconds, value."""
+
+
+def ready(command: int, base: Dbr, code: int, count: int) -> Ready | None:
+    """What packs such messages, None if that needs more than one go."""
+    form = _FORMS[code]
+    if form is None or form[0] is not base or not form[3] or count > 1:
+        return None
+    row = layout(code)
+    filling = padded(row.size(1)) - row.size(1)
+    record = f"{HEAD.format}{row.prefix[1:]}{row.element_format}{filling}x"
+    return Ready(command << 48 | form[1], struct.Struct(record).pack)
+
+
 def _number(source: Readable, form: _Form) -> Answer:
     """One number as its own type."""
     _, head, pack, is_time = form
     if is_time:
         status, severity = source.alarm
-        seconds, nanoseconds = divmod((source.time_ns or 0) - _EPOCH_NS, NANO)
+        seconds, nanoseconds = divmod((source.time_ns or 0) - EPOCH_NS, NANO)
         payload = pack(
             status, severity, seconds & 0xFFFFFFFF, nanoseconds, source.value
         )

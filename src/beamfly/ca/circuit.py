@@ -150,7 +150,7 @@ class Circuit:
 
     def received(self, size: int, now: float) -> None:
         """Parse what was written to `room()`; a protocol error closes the circuit."""
-        if self.state is CircuitState.CLOSED:
+        if self.state is _CLOSED:
             return
         inbox = self.inbox
         inbox.added(size)
@@ -160,7 +160,7 @@ class Circuit:
 
     def resume(self) -> None:
         """Parse what has arrived, from where `held` stopped it."""
-        if self.state is CircuitState.CLOSED:
+        if self.state is _CLOSED:
             return
         try:
             self._parse(self.inbox)

@@ -44,6 +44,9 @@ class Inbox:
         """Where the next bytes belong; never empty."""
         if self.start >= self.end:
             self.start = self.end = 0
+            if not self.was_filled:
+                self._offered = len(self.view)
+                return self.view
         size = len(self.view)
         wanted = max(self._expected, self.end - self.start + ROOM_BYTES)
         if self.was_filled and size < READ_BYTES:

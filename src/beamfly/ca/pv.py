@@ -42,7 +42,7 @@ KEEP: Final = _Keep()
 NUMBERS = frozenset({Dbr.SHORT, Dbr.FLOAT, Dbr.CHAR, Dbr.LONG, Dbr.DOUBLE})
 """Types that have limits and deadbands."""
 # looking up members of enums, and operations of flags, would take half of a post
-_DOUBLE, _ENUM = Dbr.DOUBLE, Dbr.ENUM
+_ENUM = Dbr.ENUM
 _FINE, _NOTHING_WRONG = Severity.NO_ALARM, AlarmStatus.NO_ALARM
 _VALUE, _LOG = int(EventMask.VALUE), int(EventMask.LOG)
 _ALARM, _PROPERTY = int(EventMask.ALARM), int(EventMask.PROPERTY)
@@ -133,6 +133,8 @@ class PV:
             msg = f"a PV has room for at least one element, not {self.length}"
             raise BadValue(msg)
         self.scalar = self.length == 1
+        self._number = self.scalar and self.type in NUMBERS
+        self._double = self.scalar and self.type is Dbr.DOUBLE
         kind = record_type(self.type, self.scalar, size, len(states))
         self.record_type = record or kind
         self._value: Any = self._adopt(first.value)
@@ -205,7 +207,13 @@ class PV:
         self, value: Any = KEEP, time_ns: int | None = None, alarm: Alarm = NO_ALARM
     ) -> int:
         """`post` without telling anybody; the result goes to `publish`."""
-        new = self._value if value is KEEP else self._adopt(value)
+        if value is KEEP:
+            new = self._value
+        elif self._double and type(value) is float:
+            # which is what servers post most, kept as it is
+            new = value
+        else:
+            new = self._adopt(value)
         if time_ns is None and self.clock is not None:
             time_ns = self.clock()
         if self.properties.judges or self.standing is not NO_ALARM:
@@ -263,14 +271,10 @@ class PV:
 
     def clip(self, value: Any) -> Any:
         """A put number within the control limits."""
-        if self.type in NUMBERS and self.scalar:
-            return self.properties.clip(value)
-        return value
+        return self.properties.clip(value) if self._number else value
 
     def _adopt(self, value: Any) -> Any:
         """A value as it is kept."""
-        if type(value) is float and self.scalar and self.type is _DOUBLE:
-            return value
         kept = adopt(self.type, value, self.length, self.properties.states)
         return kept[0] if self.scalar else read_only(kept)
 
@@ -282,7 +286,7 @@ class PV:
             beyond = self.scalar and value >= ENUM_STATES and self.properties.states
             return worst(alarm, _NO_STATE) if beyond else alarm
         limits = self.properties.alarm_limits
-        if not limits or not self.scalar or self.type not in NUMBERS:
+        if not limits or not self._number:
             return alarm
         if math.isnan(value):
             return worst(alarm, UNDEFINED)
@@ -290,10 +294,8 @@ class PV:
 
     def _compare(self, new: Any) -> int:
         """Which of VALUE and LOG a new value is worth."""
-        if not self.scalar:
-            return _BOTH
-        if self.type not in NUMBERS:
-            return 0 if new == self._value else _BOTH
+        if not self._number:
+            return 0 if self.scalar and new == self._value else _BOTH
         before = self._monitored
         if self._archived is before and not self.properties.deadbands:
             if new == before or (new != new and before != before):

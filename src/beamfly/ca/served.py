@@ -1,11 +1,13 @@
 """A channel as the server has it, and how much of what a client may have."""
 
-from beamfly.ca.answers import Answer, zeros
+from typing import Any
+
+from beamfly.ca.answers import Answer, ready, zeros
 from beamfly.ca.filters import NO_FILTERS, FilteredSubscription, Filters, View
-from beamfly.ca.message import Access
+from beamfly.ca.message import Access, Command
 from beamfly.ca.pv import PV
 from beamfly.ca.status import ECA_NORDACCESS
-from beamfly.ca.subscription import Sink, Subscription
+from beamfly.ca.subscription import NumberSubscription, Sink, Subscription
 
 HIGH_WATER = 256 * 1024
 """Unsent bytes from which on requests wait and updates are merged."""
@@ -74,15 +76,20 @@ class Served:
             count: Elements of them; 0: as many as there are.
             mask: Bits of EventMask.
         """
-        what = sink, self, number, code, count, mask
-        made = (
-            Subscription(*what)
-            if self.filters is NO_FILTERS
-            else FilteredSubscription(self.filters, self.view, *what)
-        )
+        made = self._subscription(sink, self, number, code, count, mask)
         self.subscriptions[number] = made
         self.pv.listeners[made] = None
         made.changed(self.view)
+
+    def _subscription(self, *what: Any) -> Subscription:
+        """The kind of subscription that goes with the filters and what is asked for."""
+        if self.filters is not NO_FILTERS:
+            return FilteredSubscription(self.filters, self.view, *what)
+        *_, code, count, _ = what
+        form = None
+        if self.pv.scalar:
+            form = ready(Command.EVENT_ADD, self.pv.type, code, count)
+        return Subscription(*what) if form is None else NumberSubscription(form, *what)
 
     def close(self) -> None:
         """Nobody listens any more."""

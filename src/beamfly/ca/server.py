@@ -168,6 +168,11 @@ class ServerCore:
         if quiet:
             self.on_work()
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._wanting or self._events)
+
     def take_wanting(self) -> list[ServerCircuit]:
         """Circuits that have something to send."""
         wanting, self._wanting = self._wanting, []

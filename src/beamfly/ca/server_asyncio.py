@@ -37,7 +37,8 @@ log = logging.getLogger("beamfly.ca.server")
 WRITE_BYTES = 256 * 1024
 """What a transport may hold before updates are merged and requests wait."""
 DATAGRAMS_AT_ONCE = 64
-
+# enum members are slow to look up, and this one is needed for every answer
+_CLOSED = CircuitState.CLOSED
 
 _TURNS_TO_ACCEPT = 3
 """Turns of the event loop after which a connection just accepted has its wire."""
@@ -62,11 +63,19 @@ class _Wire(asyncio.BufferedProtocol):
         self.circuit = self._server.accept(f"{host}:{port}", self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self.circuit.room()
+        return self.circuit.inbox.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        server = self._server
-        server.during(self.circuit.received, nbytes, server.loop.time())
+        server, circuit = self._server, self.circuit
+        # what there is to answer is sent right here, nobody has to be told
+        circuit.wanting = True
+        server.busy = True
+        try:
+            server.guard(circuit.received, nbytes, server.loop.time())
+        finally:
+            circuit.wanting = False
+            self.write()
+            server.work()
 
     def eof_received(self) -> None:
         self._server.during(self.circuit.end_of_file)
@@ -95,7 +104,7 @@ class _Wire(asyncio.BufferedProtocol):
             if circuit.congested or not circuit.stalled:
                 break
             self._server.guard(circuit.drained)
-        if circuit.state is CircuitState.CLOSED:
+        if circuit.state is _CLOSED:
             transport.close()
         elif circuit.held is self._reading:
             self._reading = not circuit.held
@@ -157,7 +166,8 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._hooks: dict[asyncio.Future[None], Put] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._busy = False
+        self.busy = False
+        """Whether `work` is due in this turn."""
         self._beacon_addresses = beacon_addresses(interfaces, self.config)
 
     @property
@@ -240,11 +250,11 @@ class Server:
 
     def during(self, call: Callable[..., None], *args: Any) -> None:
         """Call something of the core, then send what came of it, all in this turn."""
-        self._busy = True
+        self.busy = True
         try:
             self.guard(call, *args)
         finally:
-            self._work()
+            self.work()
 
     def guard(self, call: Callable[..., None], *args: Any) -> None:
         """Call something that may find out that a client broke the rules."""
@@ -256,23 +266,22 @@ class Server:
 
     def _work_soon(self) -> None:
         """Something was posted outside of `during`: send it at the end of the turn."""
-        if not self._busy and self._sockets is not None:
-            self._busy = True
-            self.loop.call_soon(self._work)
+        if not self.busy and self._sockets is not None:
+            self.busy = True
+            self.loop.call_soon(self.work)
 
-    def _work(self) -> None:
+    def work(self) -> None:
         """Send what there is to send, and look at events."""
-        self._busy = True
-        while True:
+        self.busy = True
+        while self.core.has_work:
             for circuit in self.core.take_wanting():
                 wire = self._wires.get(circuit)
                 if wire is not None:
                     wire.write()
             event = self.core.next_event()
-            if event is None:
-                break
-            self._react(event)
-        self._busy = False
+            if event is not None:
+                self._react(event)
+        self.busy = False
 
     def _react(self, event: Event) -> None:
         """Do what the core cannot do."""

@@ -160,15 +160,21 @@ class ServerCircuit(Circuit):
 
     def update(self, number: int, answer: Answer) -> bool:
         """Queue a subscription's value for sending, unless the client is too slow."""
-        outbox = self.outbox
-        if self.congested or not self.updates_wanted or outbox.size > HIGH_WATER:
-            return False
         status, head, tail = answer
         first = HEAD.pack(_UPDATE | head, status, number)
         if len(tail) < SEPARATE:
-            outbox.add(first + tail)
+            return self.push(first + tail)
+        return self.push(first, tail)
+
+    def push(self, message: bytes, payload: bytes | memoryview | None = None) -> bool:
+        """Queue an update that is ready for sending, unless the client is too slow."""
+        outbox = self.outbox
+        if self.congested or not self.updates_wanted or outbox.size > HIGH_WATER:
+            return False
+        if payload is None:
+            outbox.add(message)
         else:
-            outbox.put(first, tail)
+            outbox.put(message, payload)
         if not self.wanting:
             self.host.wants(self)
         return True

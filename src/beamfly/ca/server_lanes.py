@@ -48,13 +48,17 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
     """READ_NOTIFY with one type and count; the answers of a run leave in one piece."""
     wanted = shape(Command.READ_NOTIFY, 0, code, count)
     served, outbox, pack = circuit.served, circuit.outbox, HEAD.pack
+    iterate, single = HEAD.iter_unpack, HEAD.unpack_from
     key, longest = (code, count), _longest(circuit, code, count)
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
         pieces: list[bytes] = []
         room = HIGH_WATER - outbox.size
-        for head, sid, ioid in HEAD.iter_unpack(view[at : end - (end - at) % _STEP]):
+        whole = end - at - (end - at) % _STEP
+        # for a single one it is quicker not to prepare for many
+        run = iterate(view[at : at + whole]) if whole > _STEP else (single(view, at),)
+        for head, sid, ioid in run:
             channel = served.get(sid)
             if head != wanted or channel is None or channel.view.length > longest:
                 break

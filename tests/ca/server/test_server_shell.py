@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beamfly.ca import server_sockets
+from beamfly.ca import server_asyncio, server_sockets
 from beamfly.ca.asyncio import Client
 from beamfly.ca.config import Config
 from beamfly.ca.datagrams import Search, Version
@@ -231,6 +231,76 @@ async def test_client_that_never_reads_stops_nobody(
 def slow() -> Iterator[socket.socket]:
     with socket.socket() as sock:
         yield sock
+
+
+class Kept(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def set_write_buffer_limits(
+        self, high: int | None = None, low: int | None = None
+    ) -> None:
+        assert high
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def take(self) -> bytes:
+        data = b"".join(self.written)
+        self.written.clear()
+        return data
+
+
+def feed(wire: asyncio.BufferedProtocol, data: bytes) -> None:
+    wire.get_buffer(-1)[: len(data)] = data
+    wire.buffer_updated(len(data))
+
+
+async def test_answers_and_updates_leave_at_once_and_once(server: Server) -> None:
+    heads = 19 << 48 | 6 << 16 | 1, 1 << 48 | 8 << 32 | 6 << 16 | 1
+    one, other = Kept(), Kept()
+    wires = [server_asyncio._Wire(server) for _ in range(2)]
+    for wire, transport in zip(wires, (one, other), strict=True):
+        wire.connection_made(transport)
+        name = pack_header(18, 8, 0, 0, 1, 13) + b"d".ljust(8, b"\0")
+        feed(wire, Version().encode() + name)
+    mask = struct.pack(">fffHH", 0, 0, 0, 5, 0)
+    feed(wires[0], pack_header(1, 16, 6, 1, 1, 7) + mask)
+    for transport in (one, other):
+        transport.take()
+
+    def updates(*values: float) -> bytes:
+        return b"".join(struct.pack(">QIId", heads[1], 1, 7, each) for each in values)
+
+    for value in (2.5, 3.5):
+        put = pack_header(19, 8, 6, 1, 1, 9) + struct.pack(">d", value)
+        feed(wires[1], put)
+        assert other.take() == struct.pack(">QII", heads[0], 1, 9)
+        assert one.take() == updates(value)
+    # what was posted in the same turn leaves with it, in order
+    server["d"].post(4.5)
+    feed(wires[1], put)
+    assert one.take() == updates(4.5, 3.5)
+    server["d"].post(5.5)
+    await asyncio.sleep(0)
+    assert one.take() == updates(5.5)
+    assert other.take() == struct.pack(">QII", heads[0], 1, 9)
+    # who breaks the rules is told so, then sent away; others are not concerned
+    feed(wires[1], pack_header(1, 3, 0, 0, 0, 0))
+    assert b"no multiple of 8" in other.take()
+    assert other.is_closed
+    feed(wires[0], pack_header(23, 0, 0, 0, 0, 0))
+    assert one.take() == pack_header(23, 0, 0, 0, 0, 0)
+    for wire in wires:
+        wire.connection_lost(None)
+    assert not server._wires
 
 
 async def test_search_by_datagram(server: Server) -> None:
