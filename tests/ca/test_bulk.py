@@ -2,6 +2,7 @@
 
 import math
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from beamfly.ca.bulk import checked
 from beamfly.ca.channel import Channel
 from beamfly.ca.client_circuit import ClientCircuit
+from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import Dbr
 from beamfly.ca.group import Group, Groups, Part
 from beamfly.ca.messages import (
@@ -27,6 +29,7 @@ from .rig import Ask, Pv, Rig, Server
 HERE = ("10.0.0.1", 5064)
 THERE = ("10.0.0.2", 5064)
 CHUNKS = st.sampled_from([None, 7, 40, 1000])
+WAYS = st.sampled_from(["slow", "rows", "columns"])
 
 
 def circuit_of(channel: Channel) -> ClientCircuit:
@@ -74,11 +77,11 @@ def read_alone(rig: Rig, channels: list[Channel]) -> list[Any]:
 
 
 @settings(deadline=None, max_examples=40)
-@given(pvs(), CHUNKS, st.booleans(), st.sampled_from([12, 13]), st.data())
+@given(pvs(), CHUNKS, WAYS, st.sampled_from([12, 13]), st.data())
 def test_reads(
     served: dict[str, Pv],
     chunk: int | None,
-    fast: bool,
+    way: str,
     minor: int,
     data: st.DataObject,
 ) -> None:
@@ -95,9 +98,10 @@ def test_reads(
         # the second time it is known what to ask
         told: list[Any] = []
         bulk = circuit.read_bulk(part, math.inf, told.append)
-        if not fast:
+        if way == "slow":
             circuit.lanes.clear()
-        rig.run(chunk)
+        with patch.object(Columns, "ready", lambda *_, numpy=way == "columns": numpy):
+            rig.run(chunk)
         assert told == [bulk]
         assert [plain(value) for value in bulk.values] == alone
         assert circuit.pending.bulks == []

@@ -68,6 +68,63 @@ def test_python_types_mean_what_numpy_says_of_them() -> None:
         assert _NUMPY[numpy.dtype(kind).char] is code
 
 
+# ---- clients
+
+READ = """
+from beamfly.ca.blocking import Client
+with Client() as client:
+    channels = client.connect_many([f"n{n}" for n in range(1000)], 30)
+    print(sum(client.get_many(channels, 30)))
+"""
+WATCH = """
+import asyncio
+from beamfly.ca.asyncio import Client
+async def main():
+    seen = set()
+    done = asyncio.Event()
+    def told(value, *alarm):
+        seen.add(value)
+        if len(seen) == 1000:
+            done.set()
+    async with asyncio.timeout(30), Client() as client:
+        for channel in await client.connect_many([f"n{n}" for n in range(1000)], 30):
+            channel.monitor(told)
+        await done.wait()
+    print(sum(seen))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("code", [READ, WATCH])
+def test_a_thousand_values_are_not_worth_numpy(code: str, port: int) -> None:
+    printed, modules = imported(code, port)
+    assert float(printed) == 499500
+    assert "numpy" not in modules
+
+
+FLOOD = """
+import asyncio, sys, threading
+from beamfly.ca import columns
+from beamfly.ca.asyncio import Client
+columns.WORTH = 100
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "numpy":
+            print(threading.current_thread() is threading.main_thread())
+sys.meta_path.insert(0, Finder)
+async def main():
+    async with asyncio.timeout(30), Client() as client:
+        channels = await client.connect_many([f"n{n}" for n in range(1000)], 30)
+        while "numpy" not in sys.modules:
+            await client.get_many(channels)
+asyncio.run(main())
+"""
+
+
+def test_numpy_that_pays_is_imported_while_the_loop_goes_on(port: int) -> None:
+    assert imported(FLOOD, port)[0] == "False\n"
+
+
 # ---- tools
 
 SLOW = {"numpy", "click", "logging", "asyncio", "dataclasses", "inspect"}
@@ -83,6 +140,7 @@ def port() -> Iterator[int]:
         "first": PV("Busy", states=("Idle", "Busy")),
         "second": PV("Idle", states=("Idle", "Busy")),
         "trace": PV([1.0, 2.0, 3.0]),
+        **{f"n{n}": PV(float(n)) for n in range(1000)},
     }
     config = Config(cas_beacon_addresses=(("127.0.0.1", 9),))
     with serve_in_thread(pvs, config=config, port=0) as server:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import chain, repeat
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from beamfly.ca import runs, updates
 from beamfly.ca.client_circuit import ClientCircuit
+from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import Dbr, Family, layout
 from beamfly.ca.header import pack_header
 from beamfly.ca.message import Command
@@ -159,9 +161,18 @@ def listen(
         if way == "slow":
             told.circuit.lanes.clear()
         else:
-            long = {"few": 1 << 30, "some": 1024, "columns": updates.LARGEST}[way]
-            stack.enter_context(patch.object(updates, "LONG_BYTES", long))
+            stack.enter_context(patch.object(updates, "LONG_BYTES", LONG[way]))
+        if way == "late":
+            # numpy is imported meanwhile
+            there = chain([False] * 3, repeat(True))
+            ready = patch.object(Columns, "ready", lambda *_: next(there))
+            stack.enter_context(ready)
         return told.feed(messages, cuts)
+
+
+SHORT = updates.LARGEST
+LONG = {"few": 1 << 30, "some": 1024, "columns": SHORT, "late": SHORT}
+"""Way -> bytes from which it is columns."""
 
 
 ACTIONS = st.lists(
@@ -180,7 +191,7 @@ def test_all_ways_tell_the_same(
     messages: list[Message], cuts: list[int], actions: list[Any]
 ) -> None:
     slow = listen("slow", messages, [], actions)
-    for way in ("few", "some", "columns"):
+    for way in LONG:
         assert listen(way, messages, cuts, actions) == slow
 
 

@@ -17,7 +17,9 @@ asynchronous generators down, as asyncio.run does, it closes by itself.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from functools import partial
+from threading import Thread
 from typing import Any, Self
 
 from beamfly.ca import sockets
@@ -27,6 +29,7 @@ from beamfly.ca.asyncio_wire import Wire
 from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.client import ClientCore
 from beamfly.ca.client_circuit import ClientCircuit
+from beamfly.ca.columns import Columns
 from beamfly.ca.config import Address, Config
 from beamfly.ca.group import Groups
 from beamfly.ca.pending import NEVER
@@ -39,6 +42,11 @@ log = logging.getLogger("beamfly.ca")
 DATAGRAMS_AT_ONCE = 256
 GOODBYE_SECONDS = 1.0
 """How long a server that does not read can hold up the end."""
+
+
+def _in_thread(fetch: Callable[[], None]) -> None:
+    """The loop goes on meanwhile; a process that ends waits for it."""
+    Thread(target=fetch, name="import of numpy").start()
 
 
 class Client:
@@ -61,6 +69,7 @@ class Client:
             sockets.identity(self.config),
             self.loop.time(),
             name_servers=servers,
+            circuit_type=partial(ClientCircuit, columns=Columns(_in_thread)),
             on_notice=lambda text: log.warning("%s", text),
         )
         self.groups = Groups()

@@ -69,7 +69,7 @@ class ClientCore:
         now: float,
         *,
         name_servers: Iterable[Address] = (),
-        circuit_type: type[ClientCircuit] = ClientCircuit,
+        circuit_type: Callable[..., ClientCircuit] = ClientCircuit,
         on_notice: Callable[[str], object] = lambda text: None,
     ) -> None:
         """Start without channels.

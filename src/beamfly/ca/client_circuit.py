@@ -178,7 +178,8 @@ class ClientCircuit(RequestCircuit):
         self.sinks[number] = sink
         if row.family is Family.TIME and (Command.EVENT_ADD,) not in self._laned:
             self._laned.add((Command.EVENT_ADD,))
-            self._lane(updates.EventLane(self.sinks, self._sink_failed))
+            lane = updates.EventLane(self.sinks, self._sink_failed, self._columns)
+            self._lane(lane)
         count = count or self._autosize(link)
         self.send(EventAdd(code, count, link.sid, number, monitor.mask))
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from beamfly.ca import runs
+from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import Dbr, Family, layout, padded
 from beamfly.ca.header import SHAPE, shape
 from beamfly.ca.message import Command
@@ -87,6 +88,7 @@ class ReadLane:
         code: Dbr,
         pending: "Pending",
         failed: Callable[[Exception], object],
+        columns: Columns,
     ) -> None:
         """Prepare for one type.
 
@@ -94,6 +96,7 @@ class ReadLane:
             code: The type.
             pending: Who is waiting; entries are removed when answered.
             failed: Told of the exception when a callback raises.
+            columns: Whether to use numpy.
         """
         row = layout(code)
         self.shape = shape(Command.READ_NOTIFY, padded(row.size(1)), code, 1)
@@ -101,6 +104,7 @@ class ReadLane:
         self._code = code
         self._pending = pending
         self._failed = failed
+        self._columns = columns
         self._record = scalar_record(code)
         self._is_text = row.base is Dbr.STRING
         self._is_time = row.family is Family.TIME
@@ -144,7 +148,7 @@ class ReadLane:
         """Answers with consecutive numbers for one who asked for many at once."""
         size = self._record.size
         several = 0 if self._is_text else self._run.look(view, at, count)
-        if several:
+        if several and self._columns.ready(count):
             bulks: list[Any] = self._pending.bulks
             after = runs.bulk_run(view, at, several, self._code, self.shape, bulks)
             self._run.found(several, (after - at) // size)

@@ -15,6 +15,7 @@ from beamfly.ca import lanes
 from beamfly.ca.bulk import Bulk, BulkPut, Member
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.circuit import Circuit
+from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import Dbr, Family, layout
 from beamfly.ca.group import Part, column
 from beamfly.ca.header import LARGE, Header, pack_header
@@ -50,6 +51,7 @@ class RequestCircuit(Circuit):
         address: tuple[str, int],
         numbers: Numbers,
         notice: Callable[[str], object],
+        columns: Columns | None = None,
         **options: Any,
     ) -> None:
         """Prepare a circuit.
@@ -58,6 +60,7 @@ class RequestCircuit(Circuit):
             address: IPv4 address and TCP port of the server.
             numbers: Where requests get their numbers from.
             notice: Told what is worth a line in a log.
+            columns: Whether to use numpy; None: of its own.
             options: As for `Circuit`.
         """
         super().__init__(Sender.CLIENT, **options)
@@ -71,6 +74,7 @@ class RequestCircuit(Circuit):
         self.losses: int = 0
         """How many channels it has lost."""
         self._numbers = numbers
+        self._columns = columns or Columns()
         self._laned: set[tuple[int, ...]] = set()
         self._takers: dict[int, Callable[[Header, memoryview], None]] = {
             Command.READ_NOTIFY: self._take_value,
@@ -344,7 +348,7 @@ class RequestCircuit(Circuit):
         """Answers with one element of a type may come in runs."""
         self._laned.add((_READ, code))
         if layout(code).family in (Family.PLAIN, Family.TIME):
-            self._lane(lanes.ReadLane(code, self.pending, self._failed))
+            self._lane(lanes.ReadLane(code, self.pending, self._failed, self._columns))
 
     def _write_lane(self, code: int, count: int) -> None:
         """Answers to such writes may come in runs."""

@@ -14,13 +14,16 @@ from functools import cache
 from typing import Any
 
 from beamfly.ca import runs
+from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import STRING_BYTES, Dbr, layout, padded
 from beamfly.ca.header import HEADER_BYTES, SHAPE, shape
 from beamfly.ca.message import Command
 from beamfly.ca.readings import EPOCH_NS, NANO, readable, scalar_record
 
 LONG_BYTES = 8 * 1024
-"""Runs from which numpy is faster than struct, about 200 messages."""
+"""Runs from which numpy is faster than struct."""
+_LONG = 200
+"""How many messages that is."""
 MOST_BYTES = 160 * 1024
 """What is taken apart at once: callbacks may take a while."""
 SMALLEST = HEADER_BYTES + 16
@@ -53,18 +56,23 @@ class EventLane:
     """Updates with one element of any TIME type."""
 
     def __init__(
-        self, sinks: Sinks, failed: Callable[[int, Exception], object]
+        self,
+        sinks: Sinks,
+        failed: Callable[[int, Exception], object],
+        columns: Columns,
     ) -> None:
         """Prepare.
 
         Args:
             sinks: Where updates go, by subscription number.
             failed: Told of the number and the exception when a callback raises.
+            columns: Whether to use numpy.
         """
         self._kinds = kinds()
         self.shapes = tuple(self._kinds)
         self._sinks = sinks
         self._failed = failed
+        self._columns = columns
         self._alike = 0
 
     def __call__(self, view: memoryview, at: int, end: int) -> int:
@@ -74,7 +82,7 @@ class EventLane:
         other messages come in between, a look at all of the buffer for each run would
         take longer than the run.
         """
-        if self._alike >= LONG_BYTES <= end - at:
+        if self._alike >= LONG_BYTES <= end - at and self._columns.ready(_LONG):
             most = min(end, at + min(2 * self._alike, MOST_BYTES))
             after = runs.event_run(view, at, most, self._sinks, self._failed)
         else:
