@@ -166,7 +166,11 @@ class Circuit:
             self._parse(self.inbox)
         except ProtocolError as error:
             self.close(error)
+            self.blame(error)
             raise
+
+    def blame(self, error: ProtocolError) -> None:
+        """The peer broke a rule and the circuit is closed; it may be told why."""
 
     def _parse(self, inbox: Inbox) -> None:
         """Every complete message between start and end of the inbox."""

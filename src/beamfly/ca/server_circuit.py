@@ -30,7 +30,7 @@ from beamfly.ca.server_actions import ACTIONS
 from beamfly.ca.status import ECA_DISCONN, ECA_INTERNAL, ECA_TOLARGE
 from beamfly.ca.status import message as wording
 from beamfly.ca.subscription import Subscription
-from beamfly.errors import RemoteProtocolError
+from beamfly.errors import ProtocolError, RemoteProtocolError
 
 _ON_SID = frozenset(
     {Command.READ_NOTIFY, Command.READ, Command.WRITE, Command.WRITE_NOTIFY}
@@ -115,17 +115,14 @@ class ServerCircuit(Circuit):
                 break
             self.waiting.pop(subscription, None)
 
-    def resume(self) -> None:
-        """Obey what has arrived; a broken rule is told to the client before the end."""
-        try:
-            super().resume()
-        except RemoteProtocolError as error:
+    def blame(self, error: ProtocolError) -> None:
+        """A broken rule is told to the client before the end."""
+        if isinstance(error, RemoteProtocolError):
             nothing = Header(0, 0, 0, 0, 0, 0)
             text = str(error).encode()[:500].decode(errors="ignore")
             reply = ErrorReply(_NOBODY, ECA_INTERNAL, nothing, text)
             self.outbox.put(reply.encode())
             self.wrote()
-            raise
 
     def take(self, header: Header, payload: memoryview) -> None:
         """One message; afterwards the shell is told if there is something to send."""

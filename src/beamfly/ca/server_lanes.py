@@ -55,9 +55,9 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
         start = at
         pieces: list[bytes] = []
         room = HIGH_WATER - outbox.size
-        whole = end - at - (end - at) % _STEP
         # for a single one it is quicker not to prepare for many
-        run = iterate(view[at : at + whole]) if whole > _STEP else (single(view, at),)
+        many = end - at >= 2 * _STEP
+        run = iterate(_whole(view, at, end, _STEP)) if many else (single(view, at),)
         for head, sid, ioid in run:
             channel = served.get(sid)
             if head != wanted or channel is None or channel.view.length > longest:
@@ -83,10 +83,15 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
     return lane
 
 
+def _whole(view: memoryview, at: int, end: int, step: int) -> memoryview:
+    """As many messages of one size as there are in full."""
+    return view[at : end - (end - at) % step]
+
+
 def _queue(outbox: Outbox, pieces: list[bytes]) -> None:
     """Small messages become one piece."""
     if pieces:
-        outbox.add(b"".join(pieces))
+        outbox.add(b"".join(pieces) if len(pieces) > 1 else pieces[0])
         pieces.clear()
 
 
@@ -105,7 +110,7 @@ def write_lane(circuit: "ServerCircuit", command: int, code: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = message.iter_unpack(view[at : end - (end - at) % step])
+        run = message.iter_unpack(_whole(view, at, end, step))
         for head, sid, number, value in run:
             channel = served.get(sid)
             if head != wanted or channel is None or not channel.writable:
@@ -134,7 +139,7 @@ def create_lane(circuit: "ServerCircuit", size: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = message.iter_unpack(view[at : end - (end - at) % step])
+        run = message.iter_unpack(_whole(view, at, end, step))
         for head, cid, raw in run:
             if head != wanted or cid in channels or len(served) >= CHANNELS:
                 break
@@ -163,7 +168,7 @@ def subscribe_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = _SUBSCRIBE.iter_unpack(view[at : end - (end - at) % step])
+        run = _SUBSCRIBE.iter_unpack(_whole(view, at, end, step))
         for head, sid, number, mask in run:
             channel = served.get(sid)
             if head != wanted or channel is None or channel.view.length > longest:
