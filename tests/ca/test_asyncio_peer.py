@@ -165,7 +165,7 @@ async def test_refused_writes_are_logged(
     channel = await client.connect("T:ao.NAME")
     await channel.put("x")
     await channel.get()
-    await until(lambda: "T:ao.NAME was not served: Write access denied" in caplog.text)
+    await until(lambda: "T:ao.NAME was not written: Write access denied" in caplog.text)
 
 
 async def test_monitors_and_their_errors(

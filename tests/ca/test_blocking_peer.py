@@ -47,7 +47,7 @@ def test_the_next_connection_reads_what_was_written() -> None:
 
 def test_a_refused_write_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert write("T:ao.NAME", "x") is None
-    assert "T:ao.NAME was not served" in caplog.text
+    assert "T:ao.NAME was not written" in caplog.text
 
 
 def test_write_to_a_frozen_server(

@@ -15,8 +15,11 @@ from beamfly.ca.channel import ConnectionState
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.group import Part
+from beamfly.ca.header import Header
+from beamfly.ca.message import Command
 from beamfly.ca.messages import (
     AccessRights,
+    ErrorReply,
     EventAdd,
     EventCancel,
     ServerDisconnect,
@@ -334,6 +337,33 @@ def test_access_that_changes_is_told() -> None:
     end.send(AccessRights(channel.cid, 1))
     rig.run()
     assert told == [1]
+
+
+@pytest.mark.parametrize(
+    ("command", "verb"),
+    [
+        (Command.WRITE, "written"),
+        (Command.EVENT_ADD, "monitored"),
+        (Command.READ, "read"),
+        (Command.CLEAR_CHANNEL, "served"),
+    ],
+)
+def test_errors_reach_who_asked(command: Command, verb: str) -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    seen, monitor = watch(rig, channel)
+    assert channel.circuit is not None and monitor.number is not None
+    end = rig.links[channel.circuit][1]
+    # a write has the number of its channel there, which a monitor may have, too
+    request = Header(command, 8, 0, 1, 100, monitor.number)
+    end.send(ErrorReply(channel.cid, 376, request, "d"))
+    end.send(ErrorReply(channel.cid, 160, request, "too hot"))
+    rig.run()
+    told = [str(one) for one in seen[1:]] + rig.notices
+    assert [type(one) for one in seen[1:]] == [CARefused] * 2 * (verb == "monitored")
+    assert told[0] == f"d was not {verb}: Write access denied (ECA 376)"
+    assert told[1].startswith(f"d was not {verb}: Channel write request failed")
+    assert told[1].endswith("(too hot)") == (verb != "monitored")
 
 
 def test_a_server_that_is_too_fast_is_asked_to_hold_back() -> None:

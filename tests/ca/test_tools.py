@@ -1,17 +1,24 @@
 """The command line: text of values, and the commands against a genuine C IOC."""
 
 import getpass
+import math
+import os
 import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Interface
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from beamfly.ca import sockets
 from beamfly.ca.access import AccessRules, Rule
@@ -21,9 +28,20 @@ from beamfly.ca.dbr import Dbr
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
 from beamfly.ca.server_thread import serve_in_thread
-from beamfly.ca.tool_text import Look, alarm, details, elements, stamp
+from beamfly.ca.tool_text import (
+    Look,
+    alarm,
+    details,
+    elements,
+    escaped,
+    moment,
+    stamp,
+    unescaped,
+)
 from beamfly.cli import ca_doctor
 from beamfly.cli.ca import ca, caget, cainfo, camonitor, caput
+from beamfly.cli.ca_monitor import Stamps
+from beamfly.cli.ca_put import number
 from beamfly.cli.ca_tools import parse_type
 from beamfly.errors import BadValue
 
@@ -47,8 +65,20 @@ def test_floats(look: Look, text: str) -> None:
     assert elements(double(3.14159265), look, is_array=False) == text
 
 
+def test_rounded_floats() -> None:
+    value = double(2.5, -2.5, -0.4, math.nan, -math.inf)
+    text = elements(value, Look(floats_as="x"), is_array=True)
+    assert text == "5 0x3 0xFFFFFFFD 0x0 nan -inf"
+
+
 @pytest.mark.parametrize(
-    ("code", "text"), [("d", "-18"), ("x", "-0x12"), ("o", "-0o22"), ("b", "-0b10010")]
+    ("code", "text"),
+    [
+        ("d", "-18"),
+        ("x", "0xFFFFFFEE"),
+        ("o", "0o37777777756"),
+        ("b", "1" * 27 + "01110"),
+    ],
 )
 def test_integers(code: str, text: str) -> None:
     value = Value(Dbr.LONG, 1, struct.pack(">i", -18))
@@ -61,11 +91,19 @@ def test_arrays_text_stamps_and_alarms() -> None:
     assert elements(double(), Look(), is_array=False) == ""
     chars = Value(Dbr.CHAR, 3, b"hi\0")
     assert elements(chars, Look(char_text=True), is_array=True) == "hi"
+    # one char is a number, and so is what is no char
+    assert elements(Value(Dbr.CHAR, 1, b"h"), Look(char_text=True), is_array=False) == (
+        "104"
+    )
+    assert elements(double(1, 2), Look(char_text=True), is_array=True) == "2 1 2"
     assert stamp(Value(Dbr.TIME_LONG, 0, b"")) == "<undefined>"
     assert re.fullmatch(
         r"20\d\d-.. ?\S+ \S+\.000005",
         stamp(Value(Dbr.TIME_LONG, 0, b"", seconds=10**9, nanoseconds=5000)),
     )
+    late = Value(Dbr.TIME_LONG, 0, b"", seconds=1_163_000_000, nanoseconds=999_999_900)
+    exact = Value(Dbr.TIME_LONG, 0, b"", seconds=1_163_000_000, nanoseconds=1)
+    assert stamp(late)[:20] == stamp(exact)[:20] and stamp(late).endswith(".999999")
     assert alarm(Value(Dbr.STS_LONG, 0, b"", 3, 2)) == "HIHI MAJOR"
     assert alarm(Value(Dbr.STS_LONG, 0, b"", 99, 9)) == "status 99 severity 9"
     assert alarm(Value(Dbr.STS_LONG, 0, b"")) == ""
@@ -82,8 +120,69 @@ def test_details_of_metadata() -> None:
     text = details("PV", value, Look(), Dbr.DOUBLE)
     for expected in ("DBF_DOUBLE", "DBR_CTRL_DOUBLE", "mm", "Lo ctrl limit:    -11"):
         assert expected in text
-    enum = Value(Dbr.GR_ENUM, 1, b"\0\1", enum_strings=(b"a", b"b"))
-    assert "[ 1]:             b" in details("PV", enum, Look(), Dbr.ENUM)
+    enum = Value(Dbr.GR_ENUM, 3, bytes([0, 1, 0, 2, 0, 16]), enum_strings=(b"a", b"b"))
+    text = details("PV", enum, Look(), Dbr.ENUM)
+    assert (
+        "    Value:            b Enum Index Overflow (2) Illegal Value (16)\n" in text
+    )
+    assert text.endswith(f"Enums:            ( 2)\n{'[ 0] a':>28}\n{'[ 1] b':>28}")
+    assert "Value:            1 2 16\n" in details(
+        *("PV", enum, Look(enum_numbers=True), Dbr.ENUM)
+    )
+    long = Value(Dbr.GR_LONG, 2, bytes(8), limits=(10,) * 6)
+    text = details("PV", long, Look(), Dbr.LONG)
+    assert "Value:            0 0\n" in text
+    assert "Hi warn limit:          10\n" in text
+
+
+def test_text_is_one_line_and_what_was_typed() -> None:
+    assert escaped(b'tab\there "q" \x1b[2J \xff\n\0garbage') == (
+        r"tab\there \"q\" \x1b[2J \xff\n"
+    )
+    assert escaped("20 µm é".encode()) == "20 µm é"
+    assert unescaped(r"a\tb \x41\x4142 \\ \"q\" \z \101 end\ "[:-1]) == (
+        b'a\tb AA42 \\ "q" z 101 end'
+    )
+
+
+@given(st.binary(max_size=60).map(lambda raw: raw.replace(b"\0", b"0")))
+@settings(deadline=None)
+def test_escaped_text_comes_back(raw: bytes) -> None:
+    text = escaped(raw)
+    assert text.isprintable() or not raw.decode(errors="replace").isprintable()
+    assert unescaped(text) == raw
+
+
+def at(seconds: int) -> Value:
+    return Value(Dbr.TIME_LONG, 1, bytes(4), seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "columns"),
+    [
+        ("r", ["", "", "+3.000000", "+4.000000"]),
+        ("rs", ["", "", "+3.000000", "+4.000000"]),
+        ("i", ["", "", "+2.000000", "+1.000000"]),
+        ("Is", ["", "", "+3.000000", "+3.000000"]),
+    ],
+)
+def test_relative_time_stamps(kinds: str, columns: list[str]) -> None:
+    stamps = Stamps(set(kinds))
+    updates = [("one", 5), ("two", 6), ("one", 8), ("two", 9)]
+    shown = [stamps.text(name, at(seconds), 0) for name, seconds in updates]
+    # the first of each PV says what the others are relative to
+    assert shown[:2] == [stamp(at(5)), stamp(at(6))]
+    assert [text.strip() for text in shown[2:]] == columns[2:]
+    assert all(len(text) == 26 for text in shown)
+
+
+def test_time_stamps_of_both_sides() -> None:
+    both = Stamps(set("scI"))
+    assert both.text("PV", at(5), 10**18) == f"{stamp(at(5))}({moment(10**18)})"
+    assert both.text("PV", at(6), 10**18 + 10**9).split() == [
+        *("+1.000000", "(", "+1.000000)")
+    ]
+    assert Stamps({"n"}).text("PV", at(5), 0) == ""
 
 
 @pytest.mark.parametrize(
@@ -92,8 +191,17 @@ def test_details_of_metadata() -> None:
 )
 def test_names_of_types(text: str, code: int) -> None:
     assert parse_type(text) == code
-    with pytest.raises(BadValue, match="no DBR type such as"):
-        parse_type("DBR_FANCY")
+    for unknown in ("DBR_FANCY", "39", "PUT_ACKT"):
+        with pytest.raises(BadValue, match="no DBR type to read such as"):
+            parse_type(unknown)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1.5", 1.5), ("0x10", 16), ("-inf", -math.inf), ("on", None), ("", None)],
+)
+def test_numbers_of_states(text: str, value: float | None) -> None:
+    assert number(text) == value
 
 
 # ---- with an IOC
@@ -131,8 +239,15 @@ def test_caget() -> None:
     assert run(caget, "-t", "-#", "2", "T:longs").output == "2 1 2\n"
     assert run(caget, "-t", "-S", "T:char").output == "some text\n"
     assert run(caget, "-F", ",", "T:longs").output == "T:longs,3,1,2,3\n"
+    # names of arrays are not filled up, and `-#` shows the count of what is one
+    assert run(caget, "-#", "2", "T:longs").output == "T:longs 2 1 2\n"
+    assert run(caget, "-#", "2", "T:ao").output == f"{'T:ao':<30} 1 7.25\n"
+    assert run(caget, "-t", "-s", "-n", "T:enum").output == "1\n"
+    assert run(caget, "-t", "-s", "T:longs").output == "3 1 2 3\n"
     wide = run(caget, "-a", "T:ao").output.split()
     assert wide[0] == "T:ao" and wide[3:] == ["7.25", "HIGH", "MINOR"]
+    # there are as many columns without an alarm
+    assert re.fullmatch(r"T:long,.*,18,,\n", run(caget, "-aF", ",", "T:long").output)
     assert "DBR_CTRL_DOUBLE" in run(caget, "-d", "CTRL_DOUBLE", "T:ao").output
     assert "mbbo" in run(caget, "-d", "38", "T:enum").output
 
@@ -161,9 +276,35 @@ def test_caput(values: CIoc) -> None:
     assert run(caput, "-t", "-a", "T:longs", "2", "8", "9").output == "2 8 9\n"
     assert run(caput, "-t", "-S", "T:char", "long text").exit_code == 0
     assert run(caget, "-t", "-S", "T:char").output == "long text\n"
-    refused = run(caput, "-c", "T:enum", "-s", "nonsense")
-    assert refused.exit_code == 1 and "Write refused" in refused.output
     assert "HIGH" in run(caput, "-l", "-c", "T:ao", "7.5").output
+    assert run(caput, "-t", "-a", "T:float", "2", "inf", "-inf").output == (
+        "2 inf -inf\n"
+    )
+    assert run(caput, "-t", "T:ao", "-inf").output == "-9\n"
+    assert run(caput, "-t", "T:string", "two", " words").output == "two  words\n"
+    assert run(caput, "-t", "T:string", r"tab\t\x41").output == r"tab\tA" + "\n"
+    assert run(caput, "-t", "T:string", "-c").output == "-c\n"
+    assert run(caput, "-t", "-S", "T:enum", "1.0").output == "one\n"
+    # as many as there are, whatever the count says
+    assert run(caput, "-t", "-a", "T:longs", "1", "8", "-9").output == "2 8 -9\n"
+
+
+@pytest.mark.peer
+@pytest.mark.usefixtures("values")
+@pytest.mark.parametrize("completion", [[], ["-c"]])
+def test_caput_says_what_was_not_written(completion: list[str]) -> None:
+    for pv, text in (("T:ao", "abc"), ("T:long", "99999999999"), ("T:ao.NAME", "x")):
+        refused = run(caput, *completion, pv, text)
+        assert refused.exit_code == 1
+        assert f"{pv} was not written: " in refused.output
+    assert run(caget, "-t", "T:ao", "T:long").output == "7.25\n18\n"
+    with pytest.raises(BadValue, match="no state of T:enum, which are zero, one, two"):
+        run(caput, *completion, "T:enum", "nonsense")
+    with pytest.raises(BadValue, match="'2' is no state of T:enum"):
+        run(caput, *completion, "-s", "T:enum", "2")
+    with pytest.raises(BadValue, match="'x' is not the number of elements"):
+        run(caput, *completion, "-a", "T:longs", "x", "1")
+    assert "has no state 9" in run(caput, *completion, "T:enum", "9").output
 
 
 @pytest.mark.peer
@@ -195,7 +336,7 @@ def test_camonitor(monkeypatch: pytest.MonkeyPatch) -> None:
             write("T:ao", 1.25, timeout=30)
 
     with monkeypatch.context() as patch:
-        patch.setattr("beamfly.cli.ca_tools.say", show)
+        patch.setattr("beamfly.cli.ca_monitor.say", show)
         run(camonitor, "--duration", "30", "T:ao", "T:enum")
     rows = [row.split() for row in shown]
     ao = [row for row in rows if row[0] == "T:ao"]
@@ -209,11 +350,15 @@ def test_camonitor(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for kind in ("n", "r", "i", "I", "cs"):
         with monkeypatch.context() as patch:
-            patch.setattr("beamfly.cli.ca_tools.say", once)
+            patch.setattr("beamfly.cli.ca_monitor.say", once)
             run(camonitor, "-t", kind, "--duration", "30", "T:ao")
         assert "T:ao" in shown[-1]
-    result = run(camonitor, "--duration", "0.1", "T:ao")
+    result = run(camonitor, "--duration", "0.1", "-w", "0.05", "T:nothing")
     assert result.exit_code == 0
+    assert result.output == f"{'T:nothing':<30} *** Not connected (PV not found)\n"
+    for option in (["-m", "x"], ["-m", ""], ["-t", "q"]):
+        with pytest.raises(BadValue, match="not made of the letters"):
+            run(camonitor, *option, "T:ao")
 
 
 @pytest.mark.peer
@@ -234,6 +379,39 @@ def test_doctor(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(ca, "doctor", "-w", "0.3", "T:ao")
     assert "nothing over TCP" in result.output
     assert "nohost.invalid" in result.output and "cannot be resolved" in result.output
+
+
+def in_a_process(
+    *words: str, port: int, out: Any = subprocess.PIPE, **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """`beamfly` as a shell starts it."""
+    settings = {
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{port}",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "beamfly", *words],
+        env={**os.environ, **settings},
+        stdout=out,
+        stderr=subprocess.PIPE,
+        timeout=50,
+    )
+
+
+def test_terminals_that_cannot_show_it_and_full_disks() -> None:
+    config = Config(cas_beacon_addresses=(("127.0.0.1", free_port()),))
+    with serve_in_thread({"T:x": "3 µm"}, config=config, port=0) as server:
+        words = ("caget", "-w", "30", "-t", "T:x")
+        ascii_only = in_a_process(*words, port=server.port, PYTHONIOENCODING="ascii")
+        assert (ascii_only.returncode, ascii_only.stderr) == (0, b"")
+        assert ascii_only.stdout.strip() == rb"3 \xb5m"
+        always_full = Path("/dev/full")
+        if always_full.exists():
+            with always_full.open("wb") as full:
+                said = in_a_process(*words, port=server.port, out=full)
+            assert said.returncode == 1 and b"Traceback" not in said.stderr
+            assert said.stderr.startswith(b"Error: ") and b"No space" in said.stderr
 
 
 @contextmanager

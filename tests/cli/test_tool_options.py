@@ -49,6 +49,7 @@ def test_what_is_read_is_what_click_reads(name: str, words: list[str]) -> None:
         ("caget", "-F - PV", {"separator": "-", "pvs": ("PV",)}),
         ("caput", "PV -3.5", {"pv": "PV", "values": ("-3.5",), "terse": False}),
         ("caput", "-a PV 2 -1 -2e3", {"as_array": True, "values": ("2", "-1", "-2e3")}),
+        ("caput", "-c PV -inf -n", {"wait_for_it": True, "values": ("-inf", "-n")}),
         ("cainfo", "PV -p 99", {"priority": 99, "pvs": ("PV",)}),
         ("camonitor", "-m v --duration 1 PV", {"mask": "v", "duration": 1.0}),
     ],
@@ -65,7 +66,13 @@ def test_usual_lines_are_read_without_click(
     [
         *(("caget", ""), ("caget", "-h"), ("caget", "--help"), ("caget", "-Z PV")),
         *(("caget", "-w x PV"), ("caget", "PV -w"), ("caget", "-p 100 PV")),
-        *(("caget", "-3.5 PV"), ("caput", "PV"), ("caput", "PV -x"), ("cainfo", "--")),
+        *(
+            ("caget", "-3.5 PV"),
+            ("caput", "PV"),
+            ("caput", "-x PV 1"),
+            ("caget", "-w -1 PV"),
+            ("cainfo", "--"),
+        ),
     ],
 )
 def test_help_and_mistakes_are_for_click(name: str, line: str) -> None:

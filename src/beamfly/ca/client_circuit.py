@@ -39,6 +39,12 @@ _CREATING, _OPEN = ChannelState.CREATING, ChannelState.OPEN
 _LAST_BASE = int(Dbr.DOUBLE)
 FULL_READS = 20
 """Full receive buffers in a row after which the server is asked to hold back."""
+_VERBS: dict[int | None, str] = {
+    Command.WRITE: "written",
+    Command.READ: "read",
+    Command.EVENT_ADD: "monitored",
+}
+"""What was not done when a request went wrong."""
 
 
 class Owner(Protocol):
@@ -272,11 +278,18 @@ class ClientCircuit(RequestCircuit):
                 return
         channel = self._owner.channels.get(message.cid)
         name = channel.name if channel is not None else self.host
-        error = refused(name, message.status, "served")
-        if request is not None and request.p2 in self.monitors:
-            self.monitors[request.p2].on_error(error)
+        command = None if request is None else request.command
+        error = refused(name, message.status, _VERBS.get(command, "served"))
+        monitor = None
+        if request is not None and command == Command.EVENT_ADD:
+            monitor = self.monitors.get(request.p2)
+        if monitor is not None:
+            monitor.on_error(error)
         else:
-            self.notice(f"{error} ({message.text})")
+            # C servers have nothing to add but the name
+            added = not name.startswith(message.text)
+            more = f" ({message.text})" if added else ""
+            self.notice(f"{error}{more}")
 
     # ---- time and end
 

@@ -12,7 +12,7 @@ from beamfly.ca.channel import Channel, Request
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.header import Header, pack_header
 from beamfly.ca.message import Command
-from beamfly.ca.messages import Echo
+from beamfly.ca.messages import Echo, ErrorReply
 
 
 class RawCircuit(ClientCircuit):
@@ -22,6 +22,8 @@ class RawCircuit(ClientCircuit):
         """Prepare as a `ClientCircuit`."""
         super().__init__(*arguments, **options)
         self._settling: deque[int] = deque()
+        self.failed_writes = 0
+        """Writes without an answer that the server said it did not do."""
 
     def settle(self, request: Request) -> None:
         """Tell when the server has taken all that was sent: it answers in order."""
@@ -52,6 +54,13 @@ class RawCircuit(ClientCircuit):
             if header.command == Command.ECHO and self._settling:
                 number = self._settling.popleft()
                 self._guard(self.pending.answer, number, (header, b""))
+
+    def _error(self, message: ErrorReply) -> None:
+        """Count what nobody waits for."""
+        request = message.request
+        if request is not None and request.command == Command.WRITE:
+            self.failed_writes += 1
+        super()._error(message)
 
     def _lane(self, lane: lanes.SomeLane) -> None:
         """Only channels open fast."""

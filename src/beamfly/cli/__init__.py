@@ -5,6 +5,7 @@ what they do; all other subcommands, help and mistakes are in `beamfly.cli.group
 """
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ def main(words: Sequence[str] | None = None) -> None:
         words: What follows `beamfly`, None for the arguments of this process.
     """
     given = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal that knows no letters but ASCII still shows what there is
+            stream.reconfigure(errors="backslashreplace")
     name, rest = "".join(given[:1]), given[1:]
     if name == "ca":
         # `ca get` is `caget`
@@ -52,8 +57,9 @@ def _use_tool(name: str, words: Sequence[str]) -> bool:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
         sys.exit("\nAborted!")
-    except BrokenPipeError:
-        # whoever read has gone, as `head` does; what is left cannot be printed either
+    except OSError as error:
+        # whoever read has gone, as `head` does, or the disk is full: what is left
+        # cannot be printed either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(1 if isinstance(error, BrokenPipeError) else f"Error: {error}")
     return True

@@ -13,7 +13,11 @@ from beamfly.cli.tool_options import Option, Tool
 
 def _option(option: Option) -> click.Option:
     """An option of a tool."""
-    kind = click.IntRange(0, int(option.most)) if option.most < 1e9 else option.kind
+    kind = (
+        click.IntRange(0, int(option.most))
+        if option.most < float("inf")
+        else option.kind
+    )
     return click.Option(
         [option.flag, option.name],
         is_flag=option.kind is bool,
@@ -26,17 +30,16 @@ def _option(option: Option) -> click.Option:
 def command(name: str, tool: Tool) -> click.Command:
     """A tool as a command."""
     *single, several = tool.arguments
-    kind = click.UNPROCESSED if tool.dashes else None
     return click.Command(
         name,
         callback=tool.run,
         help=tool.run.__doc__,
         params=[
             *(click.Argument([argument]) for argument in single),
-            click.Argument([several], nargs=-1, required=True, type=kind),
+            click.Argument([several], nargs=-1, required=True),
             *map(_option, tool.options),
         ],
-        context_settings={"ignore_unknown_options": tool.dashes},
+        context_settings={"allow_interspersed_args": not tool.options_first},
     )
 
 

@@ -45,7 +45,13 @@ class Server:
 
 @click.command()
 @click.argument("pv")
-@click.option("-w", "wait", type=float, default=2.0, help="Seconds for each step.")
+@click.option(
+    "-w",
+    "wait",
+    type=click.FloatRange(0.01),
+    default=2.0,
+    help="Seconds for each step.",
+)
 def doctor(pv: str, wait: float) -> None:
     """Find out why a PV cannot be reached, or how well it can."""
     config = Config.from_environment()

@@ -9,30 +9,30 @@ from beamfly.ca.blocking_client import Answer
 from beamfly.ca.channel import Channel
 from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr, Family, promote
-from beamfly.ca.driver import Driver
+from beamfly.ca.driver import NEVER, Driver
 from beamfly.ca.payloads import Value, decode
 from beamfly.ca.raw_circuit import RawCircuit
-from beamfly.ca.status import ECA_NORMAL
+from beamfly.ca.status import ECA_NORDACCESS, ECA_NORMAL
 from beamfly.ca.status import message as status_message
-from beamfly.ca.tool_text import Look, alarm, elements, stamp
-from beamfly.cli.tool_options import Option, flag
+from beamfly.ca.tool_text import Look, alarm, elements
+from beamfly.cli.tool_options import Option, flag, seconds
 from beamfly.errors import BeamflyError
 
 NAME_WIDTH = 30
 
 
 COMMON = (
-    Option("-w", "wait", "Seconds to wait for PVs.", float),
+    Option("-w", "wait", "Seconds to wait; 0: for ever.", seconds),
     Option("-p", "priority", None, int, 0, most=99),
 )
 LOOK = (
     flag("-n", "enum_numbers", "Enums as numbers."),
-    Option("-#", "count", "Most elements of an array.", int, 0),
+    Option("-#", "count", "Most elements of an array.", int, 0, most=2**32 - 1),
     flag("-S", "char_text", "Char arrays as text."),
-    Option("-e", "exponent", "Floats as %e with digits.", int),
-    Option("-f", "fixed", "Floats as %f with digits.", int),
-    Option("-g", "general", "Floats as %g with digits.", int),
-    flag("-s", "as_string", "As the server prints it."),
+    Option("-e", "exponent", "Floats as %e with digits.", int, most=99),
+    Option("-f", "fixed", "Floats as %f with digits.", int, most=99),
+    Option("-g", "general", "Floats as %g with digits.", int, most=99),
+    flag("-s", "as_string", "Floats as the server prints them."),
     flag("-lx", "round_x", "Floats rounded, hex."),
     flag("-lo", "round_o", "Floats rounded, octal."),
     flag("-lb", "round_b", "Floats rounded, binary."),
@@ -71,11 +71,11 @@ def choose_type(
 ) -> Dbr:
     """DBR type that a command reads: enums as text unless told otherwise."""
     native = channel.native_type
-    if as_string or (native is Dbr.ENUM and not style.enum_numbers):
-        native = Dbr.STRING
-    if native is Dbr.STRING and family > Family.TIME:
-        family = Family.TIME
-    return promote(native, family)
+    if native is Dbr.ENUM:
+        as_text = not style.enum_numbers
+    else:
+        as_text = as_string and native in (Dbr.FLOAT, Dbr.DOUBLE)
+    return promote(Dbr.STRING if as_text else native, family)
 
 
 class CommandSession:
@@ -89,7 +89,8 @@ class CommandSession:
         )
         self.core = self._driver.core
         self.config = self._driver.config
-        self.wait = self.config.tool_timeout if wait is None else wait
+        # 0 is for ever, as in the tools of EPICS base
+        self.wait = (self.config.tool_timeout if wait is None else wait) or NEVER
 
     def __enter__(self) -> Self:
         return self
@@ -97,12 +98,17 @@ class CommandSession:
     def __exit__(self, *exc_info: object) -> None:
         self._driver.close()
 
-    def connect(self, names: Sequence[str], priority: int) -> list[Channel]:
-        """Channels in the order of the names; tells on stderr which are not found."""
+    def connect(
+        self, names: Sequence[str], priority: int, *, missing: bool = True
+    ) -> list[Channel]:
+        """Channels in the order of the names; `missing`: stderr has what is not there.
+
+        They are waited for.
+        """
         channels = [self.core.channel(name, priority) for name in names]
         self.run_until(lambda: all(one.link for one in channels), self.wait)
         for channel in channels:
-            if channel.link is None:
+            if channel.link is None and missing:
                 text = f"Channel connect timed out: '{channel.name}' not found."
                 say(text, error=True)
         return channels
@@ -149,22 +155,52 @@ def _value(answer: Answer | None) -> Value | str:
         return f"*** {answer.error}"
     header, payload = answer.reading
     if header.p1 != ECA_NORMAL:
-        return f"*** {status_message(header.p1)}"
+        return complaint(header.p1)
     try:
         return decode(header.type, header.elements, payload)
     except BeamflyError as error:
         return f"*** {error}"
 
 
+def complaint(status: int) -> str:
+    """What is printed in place of a value that the server did not give."""
+    if status == ECA_NORDACCESS:
+        return "*** no read access"
+    return f"*** CA error {status_message(status)}"
+
+
 def line(
-    name: str, value: Value | str, style: Look, *, is_array: bool, wide: bool = False
+    channel: Channel,
+    value: Value | str,
+    style: Look,
+    *,
+    wanted: int = 0,
+    when: str | None = None,
 ) -> str:
-    """One line of output: name, time stamp and alarm if wide, value."""
+    """One line of output.
+
+    Args:
+        channel: Whose name is at the start.
+        value: What it has, or what went wrong.
+        style: How values are printed.
+        wanted: Elements that were asked for, 0 for all.
+        when: A column with the time; with it comes the alarm, whose columns are there
+            even when there is none.
+    """
     separator = style.separator
-    start = f"{name:<{NAME_WIDTH}}" if separator == " " else name
+    is_one = channel.count <= 1 or wanted == 1
+    start = f"{channel.name:<{NAME_WIDTH}}" if is_one and separator == " " else ""
+    parts = [start or channel.name]
+    if when is not None:
+        parts.append(when)
     if isinstance(value, str):
-        return start + separator + value
-    parts = [elements(value, style, is_array=is_array)]
-    if wide:
-        parts = [stamp(value), *parts, *alarm(value).split()]
-    return separator.join([start, *parts])
+        return separator.join([*parts, value])
+    parts.append(elements(value, style, is_array=is_array(channel, wanted)))
+    if when is not None:
+        parts += alarm(value).split() or ["", ""]
+    return separator.join(parts)
+
+
+def is_array(channel: Channel, wanted: int = 0) -> bool:
+    """Whether the count of elements is printed before them."""
+    return channel.count > 1 or wanted > 0

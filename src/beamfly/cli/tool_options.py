@@ -34,6 +34,14 @@ class Option(NamedTuple):
         return value
 
 
+def seconds(word: str) -> float:
+    """From 0 on, or ValueError."""
+    value = float(word)
+    if not value >= 0:
+        raise ValueError(word)
+    return value
+
+
 def flag(name: str, argument: str, help: str) -> Option:
     """An option without a value."""
     return Option(name, argument, help, bool, False)
@@ -47,8 +55,8 @@ class Tool(NamedTuple):
     arguments: tuple[str, ...]
     """Names of what is given by position; the last takes one word or more."""
     options: tuple[Option, ...]
-    dashes: bool = False
-    """Whether what looks like an unknown option is an argument: numbers do."""
+    options_first: bool = False
+    """Whether all words from the first argument on are arguments, -5 among them."""
 
 
 def parse(tool: Tool, words: Sequence[str]) -> dict[str, Any] | None:
@@ -58,7 +66,7 @@ def parse(tool: Tool, words: Sequence[str]) -> dict[str, Any] | None:
     given: list[str] = []
     left = iter(words)
     for word in left:
-        if not word.startswith("-") or (tool.dashes and _is_number(word)):
+        if not word.startswith("-") or (tool.options_first and given):
             given.append(word)
             continue
         option, text = flags.get(word), None
@@ -78,12 +86,3 @@ def parse(tool: Tool, words: Sequence[str]) -> dict[str, Any] | None:
         return None
     values |= zip(single, given, strict=False)
     return values | {several: tuple(given[len(single) :])}
-
-
-def _is_number(word: str) -> bool:
-    """Whether a word is a negative number, and nothing that could be options."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return word[1:2] in "0123456789."
