@@ -1,9 +1,9 @@
-"""What a fresh process costs: importing a client, and reading one PV at the prompt.
+"""What a fresh process costs: importing a client, reading one PV, or a thousand.
 
 `python -m benchmarks.ca.startup [--rounds N]` prints medians, interleaved: ms until the
-process has ended, and its CPU ms. `python -c pass` is what Python alone takes. One-shot
-reads ask a C IOC. All modules are compiled before the first round, as those that pip
-has installed are.
+process has ended, and its CPU ms. `python -c pass` is what Python alone takes,
+`asyncio` what no client for asyncio can do without. Reads ask a C IOC. All modules are
+compiled before the first round, as those that pip has installed are.
 """
 
 import argparse
@@ -23,9 +23,12 @@ from benchmarks.ca.compare import running as c_ioc
 BIN = Path(sys.executable).parent
 IMPORTS = {
     "python -c pass": "pass",
+    "asyncio": "import asyncio",
+    "own package": "import beamfly.ca",
     "own asyncio": "from beamfly.ca.asyncio import Client",
     "own caget": "from beamfly.ca import caget",
     "own blocking": "from beamfly.ca.blocking import Client",
+    "own epics": "from beamfly.epics import caget",
     "CaChannel": "import CaChannel",
     "pyepics": "import epics.ca",
     "aioca": "import aioca",
@@ -42,7 +45,16 @@ READS = {
     ],
     "own blocking": [
         *(sys.executable, "-c"),
+        "from beamfly.ca.blocking import Client\n"
+        "with Client() as c: print(c.connect('B:0').get())",
+    ],
+    "own read, array": [
+        *(sys.executable, "-c"),
         "from beamfly.ca.blocking import read; print(read('B:0').data)",
+    ],
+    "own epics": [
+        *(sys.executable, "-c"),
+        "from beamfly.epics import caget; print(caget('B:0'))",
     ],
     "CaChannel": [
         *(sys.executable, "-c"),
@@ -56,6 +68,23 @@ READS = {
         "from cothread.catools import caget; print(caget('B:0'))",
     ],
     "caproto-get": [str(BIN / "caproto-get"), "--no-repeater", "B:0"],
+}
+NAMES = "names = [f'B:{n}' for n in range(1000)]\n"
+ALL = NAMES + "async def one(): return await caget(names)\n"
+MANY = {
+    "own blocking": "from beamfly.ca.blocking import Client\n"
+    "with Client() as c: print(sum(c.get_many(c.connect_many(names))))",
+    "own caget": ALL + AIO.format("beamfly.ca"),
+    "own epics": "from beamfly.epics import caget_many; print(caget_many(names))",
+    "CaChannel": "from CaChannel import ca\n"
+    "ca.create_context(True)\n"
+    "channels = [ca.create_channel(name)[1] for name in names]\n"
+    "ca.pend_io(10)\n"
+    "values = [ca.get(channel)[1] for channel in channels]\n"
+    "ca.pend_io(10)\n"
+    "print(sum(value.get() for value in values))",
+    "pyepics": "import epics; print(epics.caget_many(names))",
+    "aioca": ALL + AIO.format("aioca"),
 }
 MODULES = {
     **{"CaChannel": "CaChannel", "pyepics": "epics", "aioca": "aioca"},
@@ -109,8 +138,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         compiled = {"OPENBLAS_NUM_THREADS": "1", "PYTHONPYCACHEPREFIX": folder}
         table("import", imports, {**os.environ, **compiled}, rounds)
-        with c_ioc(Path(folder), 'record(ao, "B:0") {}') as ioc:
-            table("one read", READS, {**environment(ioc), **compiled}, rounds)
+        records = "\n".join(f'record(ao, "B:{n}") {{}}' for n in range(1000))
+        with c_ioc(Path(folder), records) as ioc:
+            env = {**environment(ioc), **compiled}
+            table("one read", READS, env, rounds)
+            many = {name: [*READS[name][:2], NAMES + MANY[name]] for name in MANY}
+            table("a thousand reads", many, env, rounds)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """EPICS_CA_* and EPICS_CAS_* variables, and addresses."""
 
 import dataclasses
+import getpass
 import socket
 
 import pytest
 
 from beamfly.ca import sockets
 from beamfly.ca.addresses import dotted, number_of
-from beamfly.ca.config import Config, parse_addresses
+from beamfly.ca.config import Config, parse_addresses, user_name
 from beamfly.errors import BadValue
 
 
@@ -125,3 +126,17 @@ def test_settings_are_a_frozen_dataclass() -> None:
         noted.server_port = 2  # type: ignore[misc]
     with pytest.raises(TypeError, match="cannot be made"):
         Config(port=1)  # type: ignore[call-arg]
+
+
+def test_the_user_is_who_getpass_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("USERNAME", "LNAME", "USER", "LOGNAME")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    try:
+        expected = getpass.getuser()
+    except (KeyError, OSError):
+        expected = "nobody"
+    assert user_name() == expected
+    for name in names:
+        monkeypatch.setenv(name, f"somebody by {name}")
+        assert user_name() == getpass.getuser() == f"somebody by {name}"

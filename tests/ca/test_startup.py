@@ -70,6 +70,30 @@ def test_python_types_mean_what_numpy_says_of_them() -> None:
 
 # ---- clients
 
+
+@pytest.mark.parametrize(
+    ("code", "without"),
+    [
+        ("import beamfly.ca", {"asyncio", "socket", "struct", "beamfly.ca.dbr"}),
+        ("from beamfly.ca.asyncio import Client", {"dataclasses", "getpass"}),
+        ("from beamfly.ca import caget", {"dataclasses", "getpass"}),
+        (
+            "from beamfly.ca.blocking import Client",
+            {"dataclasses", "getpass", "asyncio", "threading", "beamfly.ca.session"},
+        ),
+        (
+            "from beamfly.epics import caget",
+            {"dataclasses", "getpass", "multiprocessing", "pathlib"},
+        ),
+    ],
+)
+def test_clients_import_what_they_use(code: str, without: set[str]) -> None:
+    before = imported("pass")[1]
+    found = imported(code)[1] - before
+    assert found.isdisjoint(without | {"numpy", "click"})
+    assert "beamfly.ca" in found
+
+
 READ = """
 from beamfly.ca.blocking import Client
 with Client() as client:

@@ -10,23 +10,38 @@ subscription.block(duration=10)
 ```
 
 Every call looks for its PV and makes a connection of its own. To use connections many
-times there is `Client`, re-exported here from `beamfly.ca.blocking_client`.
+times there is `Client`, re-exported here from `beamfly.ca.blocking_client`. What is
+re-exported is imported when it is first used.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beamfly.ca.blocking_client import Channel, Client
-from beamfly.ca.blocking_monitor import Subscription, block, interrupt, subscribe
-from beamfly.ca.channel_type import ChannelType, SubscriptionType
-from beamfly.ca.responses import (
-    EventAddResponse,
-    ReadNotifyResponse,
-    ReadResponse,
-    WriteNotifyResponse,
-)
-from beamfly.ca.session import DEFAULT_TIMEOUT, Session
 from beamfly.errors import BadValue
+from beamfly.lazy import lazily
 
+if TYPE_CHECKING:
+    from beamfly.ca.blocking_client import Channel, Client
+    from beamfly.ca.blocking_monitor import Subscription, block, interrupt, subscribe
+    from beamfly.ca.channel_type import ChannelType, SubscriptionType
+    from beamfly.ca.responses import (
+        EventAddResponse,
+        ReadNotifyResponse,
+        ReadResponse,
+        WriteNotifyResponse,
+    )
+
+DEFAULT_TIMEOUT = 2.0
+"""Seconds for each step: find, read, write."""
+_HOMES = {
+    "blocking_client": ("Channel", "Client"),
+    "blocking_monitor": ("Subscription", "block", "interrupt", "subscribe"),
+    "channel_type": ("ChannelType", "SubscriptionType"),
+    "responses": (
+        *("EventAddResponse", "ReadNotifyResponse"),
+        *("ReadResponse", "WriteNotifyResponse"),
+    ),
+}
+_HOME = {name: f"beamfly.ca.{home}" for home, names in _HOMES.items() for name in names}
 __all__ = [
     "DEFAULT_TIMEOUT",
     "Channel",
@@ -57,7 +72,7 @@ def read(
     notify: bool = True,
     force_int_enums: bool = False,
     repeater: bool = True,
-) -> ReadNotifyResponse | ReadResponse:
+) -> "ReadNotifyResponse | ReadResponse":
     """Read a PV.
 
     Args:
@@ -74,6 +89,8 @@ def read(
     Returns:
         The answer: data, metadata, status and more.
     """
+    from beamfly.ca.session import Session
+
     with Session(timeout) as session:
         (channel,) = session.connect((pv_name, priority))
         return session.read(channel, data_type, data_count, notify, force_int_enums)
@@ -89,7 +106,7 @@ def write(
     timeout: float = DEFAULT_TIMEOUT,
     priority: int = 0,
     repeater: bool = True,
-) -> WriteNotifyResponse | None:
+) -> "WriteNotifyResponse | None":
     """Write a PV.
 
     Args:
@@ -106,6 +123,8 @@ def write(
     Returns:
         With notify the answer, whose status says whether it was refused; else None.
     """
+    from beamfly.ca.session import Session
+
     _no_metadata(metadata)
     with Session(timeout) as session:
         (channel,) = session.connect((pv_name, priority))
@@ -124,12 +143,14 @@ def read_write_read(
     priority: int = 0,
     force_int_enums: bool = False,
     repeater: bool = True,
-) -> tuple[Any, WriteNotifyResponse | None, Any]:
+) -> "tuple[Any, WriteNotifyResponse | None, Any]":
     """Read, write, and read again on one connection; arguments as `read` and `write`.
 
     Returns:
         First value, answer to the write (None without notify), last value.
     """
+    from beamfly.ca.session import Session
+
     _no_metadata(metadata)
     with Session(timeout) as session:
         (channel,) = session.connect((pv_name, priority))
@@ -143,3 +164,6 @@ def _no_metadata(metadata: Any) -> None:
     if metadata is not None:
         msg = "servers take no metadata with a value; nothing was written"
         raise BadValue(msg)
+
+
+__getattr__, __dir__ = lazily(__name__, _HOME)

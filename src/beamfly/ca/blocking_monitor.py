@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from beamfly.ca.blocking import DEFAULT_TIMEOUT
 from beamfly.ca.channel import Channel, Monitor
 from beamfly.ca.channel_type import resolve
 from beamfly.ca.dbr import Dbr
 from beamfly.ca.driver import NEVER
 from beamfly.ca.message import EventMask
 from beamfly.ca.responses import EventAddResponse
-from beamfly.ca.session import DEFAULT_TIMEOUT, Session
+from beamfly.ca.session import Session
 
 
 class Subscription:

@@ -103,6 +103,20 @@ def _port(text: str) -> int:
     return port
 
 
+def user_name() -> str:
+    """Who runs this process: what getpass.getuser says, without its import."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if found := os.environ.get(name):
+            return found
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        # no entry for this user id, as in some containers
+        return "nobody"
+
+
 class _Reader:
     """Reads one environment, noting what it did not understand."""
 

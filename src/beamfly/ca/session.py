@@ -16,9 +16,6 @@ from beamfly.ca.responses import ReadNotifyResponse, ReadResponse, WriteNotifyRe
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
 from beamfly.errors import CADisconnected, CATimeout
 
-DEFAULT_TIMEOUT = 2.0
-"""Seconds for each step: find, read, write."""
-
 
 class Session:
     """One connection for the time of a call."""

@@ -1,6 +1,5 @@
 """Sockets and addresses: what the shells need from the operating system."""
 
-import getpass
 import os
 import socket
 import struct
@@ -9,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from beamfly.ca.client import Identity
-from beamfly.ca.config import Address, Config
+from beamfly.ca.config import Address, Config, user_name
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Interface
@@ -21,13 +20,8 @@ LARGEST_DATAGRAM = 64 * 1024
 
 def identity(config: Config) -> Identity:
     """Who this process is, for `ClientCore`."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # no entry for this user id, as in some containers
-        user = "nobody"
     return Identity(
-        user=user,
+        user=user_name(),
         machine=socket.gethostname(),
         quiet_seconds=config.connection_timeout,
         longest_search_period=config.longest_search_period,

@@ -13,16 +13,15 @@ the first callback a thread in which callbacks run; `ca.finalize_libca()`, or le
 
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beamfly.epics import alarm, ca, dbr, device, motor, multiproc, pv, version
+from beamfly.epics import alarm, ca, dbr, device, motor, pv, version
 from beamfly.epics import encoding as utils
 from beamfly.epics.alarm import Alarm
 from beamfly.epics.ca import poll
 from beamfly.epics.context import session
 from beamfly.epics.device import Device
 from beamfly.epics.motor import Motor
-from beamfly.epics.multiproc import CAPool, CAProcess
 from beamfly.epics.procedures import (
     caget,
     caget_many,
@@ -34,19 +33,25 @@ from beamfly.epics.procedures import (
 )
 from beamfly.epics.pv import PV, get_pv
 
+if TYPE_CHECKING:
+    from beamfly.epics import multiproc
+    from beamfly.epics.multiproc import CAPool, CAProcess
+
 __version__ = version.__version__
 NO_ALARM = 0
 MINOR_ALARM = 1
 MAJOR_ALARM = 2
 INVALID_ALARM = 3
 sys.modules[f"{__name__}.utils"] = utils
-_LATER = ("autosave", "compat", "devices")
+_LATER = ("autosave", "compat", "devices", "multiproc")
 
 
 def __getattr__(name: str) -> Any:
-    """Packages that most scripts do without are imported when they are used."""
+    """What most scripts do without is imported when it is used."""
     if name in _LATER:
         return import_module(f"{__name__}.{name}")
+    if name in ("CAPool", "CAProcess"):
+        return getattr(import_module(f"{__name__}.multiproc"), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

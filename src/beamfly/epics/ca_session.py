@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import beamfly.ca
@@ -169,7 +168,7 @@ def test_io() -> bool:
 
 def find_lib(inp_lib_name: str = "ca") -> str:
     """Where what speaks Channel Access is; there is no libca and no libCom."""
-    return str(Path(beamfly.ca.__file__ or "").parent)
+    return beamfly.ca.__path__[0]
 
 
 def find_libca() -> str:

@@ -8,11 +8,13 @@ m1.write_state("m1.txt")
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from beamfly.epics import dbr, pv
 from beamfly.epics.pv import get_pv
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENCODING = "utf-8"
 
@@ -137,7 +139,7 @@ class Device:
                 self._pvs[attr].put(value)
 
     def write_state(
-        self, fname: str | Path, state: Mapping[str, Any] | None = None
+        self, fname: "str | Path", state: Mapping[str, Any] | None = None
     ) -> None:
         """Write a text file with the attributes that can be restored.
 
@@ -145,6 +147,8 @@ class Device:
             fname: The file; one line `attribute value` for each scalar or text.
             state: What to write, None: the present values.
         """
+        from pathlib import Path
+
         values = self.save_state() if state is None else state
         name, when = type(self).__name__, time.ctime()
         lines = [
@@ -158,13 +162,15 @@ class Device:
         ]
         Path(fname).write_text("\n".join(lines), ENCODING)
 
-    def read_state(self, fname: str | Path, restore: bool = False) -> dict[str, Any]:
+    def read_state(self, fname: "str | Path", restore: bool = False) -> dict[str, Any]:
         """Values from a file of `write_state`, in the types of their PVs.
 
         Args:
             fname: The file.
             restore: Whether to put them, too.
         """
+        from pathlib import Path
+
         state: dict[str, Any] = {}
         for line in Path(fname).read_text(ENCODING).splitlines():
             attr, _, text = line.partition(" ")
