@@ -1,11 +1,15 @@
 """Our server, caproto's and a C IOC, all with the same client.
 
-    python benchmarks/ca/server.py [--rounds 3]
+    python -m benchmarks.ca.server [--rounds 3]
 
 Each server runs in a process of its own with 1000 scalar PVs; the client is
 `beamfly.ca.asyncio.Client` in this one, and for `get` and `put+wait`, one at a time,
-`beamfly.ca.blocking.Client`, which adds less of its own. Rounds are interleaved,
-medians are printed.
+`beamfly.ca.blocking.Client`, which adds less of its own. `get, bare socket` is the same
+request without any client: 16 bytes are sent, the answer is received and not looked at,
+so that what is left is the server and the kernel. What is done one at a time is done in
+batches, of which the median counts: it is short enough to be disturbed as a whole.
+Rounds are interleaved, medians are printed, and how many times as fast as caproto's
+server ours is: the median of the rounds' ratios.
 `post` is what a server's own task posts as fast as it can for one second, and `of that
 arrived` what of it the client saw; `post to update` is a put that makes the server post
 1000 PVs, until the client has all updates. The C IOC has nothing in it that posts like
@@ -16,6 +20,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -29,9 +34,16 @@ import psutil
 
 from beamfly.ca.asyncio import Channel, Client
 from beamfly.ca.blocking import Client as Blocking
+from beamfly.ca.circuit import Circuit
 from beamfly.ca.config import Config
+from beamfly.ca.dbr import Dbr
+from beamfly.ca.header import HEADER_BYTES
+from beamfly.ca.message import Sender
+from beamfly.ca.messages import ChannelCreated, CreateChannel, ReadNotify
 
 COUNT = 1000
+BATCHES = 9
+"""Of what is done one at a time."""
 OURS = """
 import asyncio, sys
 from beamfly.ca.config import Config
@@ -162,6 +174,19 @@ class Stopwatch:
         self.wall[metric] = (time.perf_counter() - start) / count * 1e6
         self.cpu[metric] = (self.used() - used) / count * 1e6
 
+    def repeat(self, metric: str, call: Callable[[], object], times: int) -> None:
+        """Do something that blocks, one at a time, in batches of so many."""
+        walls: list[float] = []
+        cpus: list[float] = []
+        for _ in range(BATCHES):
+            used, start = self.used(), time.perf_counter()
+            for _ in range(times):
+                call()
+            walls.append((time.perf_counter() - start) / times * 1e6)
+            cpus.append((self.used() - used) / times * 1e6)
+        self.wall[metric] = statistics.median(walls)
+        self.cpu[metric] = statistics.median(cpus)
+
 
 async def measure(port: int, process: psutil.Process, posts: bool) -> Stopwatch:
     """All figures of one server."""
@@ -191,9 +216,10 @@ async def operations(watch: Stopwatch, client: Client, channels: list[Channel]) 
     """Reading and writing, one at a time and many at once."""
     with Blocking(client.config) as blocking:
         one = blocking.connect(channels[0].name)
-        await watch.time("get", lambda: repeat(one.get, 1000), 1000)
-        put = partial(one.put, 1.5, wait=True)
-        await watch.time("put+wait", lambda: repeat(put, 500), 500)
+        watch.repeat("get", one.get, 200)
+        watch.repeat("put+wait", partial(one.put, 1.5, wait=True), 100)
+    with bare_get(client.config.addresses[0], channels[0].name) as get:
+        watch.repeat("get, bare socket", get, 200)
 
     async def many_gets() -> None:
         for _ in range(20):
@@ -207,10 +233,27 @@ async def operations(watch: Stopwatch, client: Client, channels: list[Channel]) 
     await watch.time("put+wait, 1000 at once", many_waits, 5 * COUNT)
 
 
-async def repeat(call: Callable[[], object], times: int) -> None:
-    """Something that blocks; nothing else is to be done meanwhile."""
-    for _ in range(times):
-        call()
+@contextlib.contextmanager
+def bare_get(address: tuple[str, int], name: str) -> Iterator[Callable[[], bytes]]:
+    """Asks for a value with a socket alone, and gives the whole answer as it came."""
+    circuit = Circuit(Sender.CLIENT)
+    circuit.open()
+    circuit.send(CreateChannel(name, 1))
+    with socket.create_connection(address, timeout=20) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(b"".join(circuit.output()))
+        while not isinstance(created := circuit.next_event(), ChannelCreated):
+            if created is None:
+                circuit.receive(sock.recv(4096), 0.0)
+        request = ReadNotify(Dbr.DOUBLE, 1, created.sid, 1).encode()
+        sock.settimeout(None)
+
+        def get() -> bytes:
+            sock.send(request)
+            return sock.recv(4096)
+
+        assert len(get()) == HEADER_BYTES + 8
+        yield get
 
 
 class Counter:
@@ -300,6 +343,22 @@ def show(title: str, names: list[str], tables: list[list[dict[str, float]]]) -> 
         print(f"{metric:24}", *cells)
 
 
+def compare(ours: list[Stopwatch], theirs: list[Stopwatch]) -> None:
+    """Print how many times as fast we are, round by round."""
+    print(
+        f"{'times as fast as caproto':24}", *(f"{name:>10}" for name in ("wall", "CPU"))
+    )
+    for metric in ours[0].cpu:
+        ratios = [
+            [
+                b.wall[metric] / a.wall[metric]
+                for a, b in zip(ours, theirs, strict=True)
+            ],
+            [b.cpu[metric] / a.cpu[metric] for a, b in zip(ours, theirs, strict=True)],
+        ]
+        print(f"{metric:24}", *(f"{statistics.median(each):10.1f}" for each in ratios))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
@@ -316,6 +375,7 @@ def main() -> None:
     cpus = [[watch.cpu for watch in rows] for rows in results.values()]
     show("wall, us", names, walls)
     show("CPU of the server, us", names, cpus)
+    compare(results["beamfly"], results["caproto"])
 
 
 if __name__ == "__main__":
