@@ -25,6 +25,8 @@ _BY_DTYPE = {
     **{"u4": Dbr.DOUBLE, "i8": Dbr.LONG, "u8": Dbr.DOUBLE},
 }
 _ALIASES = {"INT": Dbr.SHORT, "FLOAT64": Dbr.DOUBLE, "FLOAT32": Dbr.FLOAT}
+_LARGE = 1 << 31
+"""The first number that no LONG holds."""
 _RECORDS = {
     Dbr.STRING: "stringout",
     Dbr.ENUM: "mbbo",
@@ -39,7 +41,7 @@ class First(NamedTuple):
 
     value: Any
     length: int
-    """Elements that it takes."""
+    """Most elements that there may be."""
 
 
 def as_type(name: Dbr | str | None) -> Dbr | None:
@@ -50,7 +52,7 @@ def as_type(name: Dbr | str | None) -> Dbr | None:
         key = name.upper()
         found = _ALIASES.get(key, Dbr.__members__.get(key))
     else:
-        found = name
+        found = Dbr(name) if name in list(Dbr) else None
     if found is None or found > Dbr.DOUBLE:
         msg = f"{name!r} is no base type; take one of string, short, float, enum, "
         raise BadValue(msg + "char, long, double")
@@ -66,7 +68,8 @@ def guess(value: Any, states: tuple[str, ...]) -> Dbr:
     if isinstance(value, (bytes, bytearray)):
         return Dbr.CHAR
     if isinstance(value, int):
-        return Dbr.LONG
+        # as large integers of IOCs come over Channel Access, which has none
+        return Dbr.LONG if -_LARGE <= value < _LARGE else Dbr.DOUBLE
     if value is None or isinstance(value, float):
         return Dbr.DOUBLE
     import numpy
@@ -79,16 +82,33 @@ def guess(value: Any, states: tuple[str, ...]) -> Dbr:
     return found
 
 
-def initial(base: Dbr, value: Any, length: int | None) -> First:
-    """The first value and its number of elements; zero or empty for None."""
+def initial(base: Dbr, value: Any, length: Any) -> First:
+    """The first value, zero or empty for None, and how many elements there may be."""
+    if length is not None and (not isinstance(length, int) or length < 1):
+        msg = f"a PV has room for at least one element, not {length!r}"
+        raise BadValue(msg)
     if value is None:
-        array = length is not None and length > 1
-        return First([] if array else ("" if base is Dbr.STRING else 0), 1)
-    if isinstance(value, str) and base is not Dbr.CHAR:
-        return First(value, 1)
+        value = [] if length not in (None, 1) else ("" if base is Dbr.STRING else 0)
+        return First(value, length or 1)
+    taken = _taken(base, value)
+    if not taken:
+        msg = "a PV has room for at least one element: give the length of an empty one"
+        raise BadValue(msg)
+    return First(value, length or taken)
+
+
+def _taken(base: Dbr, value: Any) -> int:
+    """Elements of a value."""
     if base is Dbr.CHAR and isinstance(value, (str, bytes, bytearray)):
-        return First(value, len(value) + 1)
-    return First(value, len(value) if hasattr(value, "__len__") else 1)
+        return len(value) + 1
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return 1
+    if base is Dbr.STRING:
+        return len(value)
+    import numpy
+
+    # pictures are kept row by row
+    return numpy.size(value)
 
 
 def record_type(base: Dbr, scalar: bool, size: int, states: int) -> str:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any, TypedDict
 
 from beamfly.ca.alarms import AlarmStatus, Limit, Severity
@@ -15,6 +16,14 @@ from beamfly.ca.dbr import ENUM_STATES, ENUM_STRING_BYTES
 from beamfly.errors import BadValue
 
 NAN = math.nan
+_ANYTHING = (object, "")
+_KINDS = {
+    str: (str, "text"),
+    int: (Integral, "whole number"),
+    float: (Real, "number"),
+    tuple[str, ...]: ((list, tuple), "list of texts"),
+}
+"""What arguments of such a type must be, and how that is called."""
 
 
 class PropertyArguments(TypedDict, total=False):
@@ -86,6 +95,7 @@ class Properties:
 
     def __post_init__(self) -> None:
         """Take severities by name or number, too; BadValue if they are neither."""
+        object.__setattr__(self, "states", tuple(self.states))
         for name in ("hhsv", "hsv", "lsv", "llsv"):
             object.__setattr__(self, name, Severity(getattr(self, name)))
 
@@ -97,6 +107,11 @@ class Properties:
             known = ", ".join(cls.__dataclass_fields__)
             msg = f"a PV has no {', '.join(sorted(unknown))}; it has {known}"
             raise BadValue(msg)
+        for name, value in arguments.items():
+            kind, called = _KINDS.get(cls.__annotations__[name], _ANYTHING)
+            if not isinstance(value, kind):
+                msg = f"{name}={value!r:.60} is no {called}"
+                raise BadValue(msg)
         return cls(**arguments).checked()
 
     def but(self, arguments: Mapping[str, Any]) -> "Properties":
@@ -107,6 +122,9 @@ class Properties:
     def checked(self) -> "Properties":
         """Itself; BadValue for states that do not fit the wire."""
         longest = ENUM_STRING_BYTES - 1
+        if {*map(type, self.states)} - {str}:
+            msg = f"states={self.states!r:.60} are not all texts"
+            raise BadValue(msg)
         if len(self.states) > ENUM_STATES:
             msg = f"an enum has at most {ENUM_STATES} states, not {len(self.states)}"
             raise BadValue(msg)

@@ -95,9 +95,10 @@ class PV:
         Args:
             value: Its first value. None: none yet, which is an UDF alarm.
             type: "double", "long" ... or one of the first seven of Dbr; None takes it
-                from the value: bool and states are an enum, int is LONG, float DOUBLE,
-                str STRING, bytes an array of CHAR, arrays by their dtype. "char" and a
-                text make an array of CHAR that clients may put text to.
+                from the value: bool and states are an enum, int is LONG (DOUBLE from
+                2**31 on), float DOUBLE, str STRING, bytes an array of CHAR, arrays by
+                their dtype. "char" and a text make an array of CHAR that clients may
+                put text to.
             length: Most elements of an array; 1 is a scalar. None: as many as value.
             size: Bytes of a text; more than 40 can be had as `<name>.VAL$`.
             writable: Whether clients may put at all, to fields such as HIHI included.
@@ -126,12 +127,12 @@ class PV:
         self._watch = LimitWatch()
         self.encoded: dict[tuple[int, int], Answer] = {}
         """What `answer` gave since the last change, by type and count."""
-        first = initial(self.type, value, length)
-        self.length: int = length if length is not None else first.length
-        """Most elements; 1 for a scalar."""
-        if self.length < 1:
-            msg = f"a PV has room for at least one element, not {self.length}"
+        if on_put is not None and not callable(on_put):
+            msg = f"on_put={on_put!r:.60} is no function; scripts have some, files none"
             raise BadValue(msg)
+        first = initial(self.type, value, length)
+        self.length: int = first.length
+        """Most elements; 1 for a scalar."""
         self.scalar = self.length == 1
         self._number = self.scalar and self.type in NUMBERS
         self._double = self.scalar and self.type is Dbr.DOUBLE

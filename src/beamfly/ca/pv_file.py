@@ -35,7 +35,8 @@ def load_pvs(path: str | Path) -> dict[str, PV | RecordGroup]:
         read = json.loads if path.suffix.lower() == ".json" else tomllib.loads
         content: Any = read(raw)
     except (OSError, ValueError) as error:
-        msg = f"{path} cannot be read: {error}; nothing is served"
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{path} cannot be read: {reason}; nothing is served"
         raise BadValue(msg) from error
     if not isinstance(content, dict):
         msg = f"{path} holds no names with values; nothing is served"
@@ -72,8 +73,6 @@ def _pv(description: Any) -> PV:
     if not isinstance(description, Mapping):
         return PV(description)
     options = dict(cast("Mapping[str, Any]", description))
-    if "states" in options:
-        options["states"] = tuple(options["states"])
     return PV(options.pop("value", None), **options)
 
 

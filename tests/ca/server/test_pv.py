@@ -47,6 +47,9 @@ def listen(pv: PV, mask: int) -> list[object]:
         ("7", {"type": "short"}, Dbr.SHORT, 1, 7),
         (None, {}, Dbr.DOUBLE, 1, 0.0),
         (np.float32(2.5), {}, Dbr.FLOAT, 1, 2.5),
+        (2**31 - 1, {}, Dbr.LONG, 1, 2**31 - 1),
+        (2**31, {}, Dbr.DOUBLE, 1, 2.0**31),
+        (3, {"type": 1}, Dbr.SHORT, 1, 3),
     ],
 )
 def test_type_follows_the_value(
@@ -77,6 +80,14 @@ def test_arrays(value: object, base: Dbr) -> None:
     if base:
         with pytest.raises(ValueError, match="read-only"):
             pv.value[0] = 1
+
+
+@pytest.mark.parametrize(
+    "value", [[[1, 2, 3], [4, 5, 6]], np.arange(1, 7).reshape(2, 3)]
+)
+def test_pictures_are_kept_row_by_row(value: object) -> None:
+    pv = PV(value)
+    assert pv.length == 6 and list(pv.value) == [1, 2, 3, 4, 5, 6]
 
 
 def test_record_types() -> None:
@@ -143,7 +154,36 @@ def test_nonsense_makes_no_pv() -> None:
     pv = PV(1.0)
     with pytest.raises(BadValue):
         pv.configure(unit="mm")  # pyright: ignore
+    with pytest.raises(BadValue):
+        pv.configure(hihi="high")  # pyright: ignore
     assert PV(True, type="double").properties.states == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"hihi": "hot"}, "hihi='hot' is no number"),
+        ({"hihi": None}, "hihi=None is no number"),
+        ({"precision": 1.5}, "precision=1.5 is no whole number"),
+        ({"units": 5}, "units=5 is no text"),
+        ({"states": "On"}, "states='On' is no list of texts"),
+        ({"states": [1, 2]}, "are not all texts"),
+        ({"length": "a"}, "at least one element, not 'a'"),
+        ({"type": 99}, "99 is no base type; take one of"),
+        ({"on_put": "limit"}, "on_put='limit' is no function"),
+    ],
+)
+def test_arguments_that_are_wrong_are_named(
+    options: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(BadValue, match=sentence):
+        PV(1, **options)  # pyright: ignore
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    pv = PV(1.0, hihi=np.float32(2), precision=np.int64(3), states=())  # pyright: ignore
+    assert (pv.properties.hihi, pv.properties.precision) == (2, 3)
+    assert PV(0, states=["a", "b"]).properties.states == ("a", "b")  # pyright: ignore
 
 
 def test_characters_as_text() -> None:

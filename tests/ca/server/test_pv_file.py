@@ -77,7 +77,11 @@ def test_broken_files(tmp_path: Path, text: str) -> None:
 
 
 def test_mistakes_name_the_pv() -> None:
-    for wrong in ({"unit": "K"}, {"type": "complex"}, {"fields": {"RBV": 1}}):
+    for wrong in (
+        *({"unit": "K"}, {"type": "complex"}, {"fields": {"RBV": 1}}),
+        *({"value": 1.5, "hihi": "hot"}, {"value": 1.5, "on_put": "limit"}),
+        *({"value": 1, "states": "On"}, {"value": 1, "length": "a"}),
+    ):
         with pytest.raises(BadValue, match="X:temp cannot be served"):
             make_pvs({"X:temp": wrong})
 
