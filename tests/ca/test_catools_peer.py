@@ -104,7 +104,14 @@ async def test_datatypes(datatype: Any, expected: Any) -> None:
 
 
 async def test_the_record_type_is_one_name_for_arrays_too() -> None:
-    assert await caget("T:longs", ca.DBR_CLASS_NAME) == "waveform"
+    value = await caget("T:longs", ca.DBR_CLASS_NAME)
+    assert value == "waveform"
+    assert not hasattr(value, "severity")
+
+
+async def test_datatypes_may_be_numbers_of_numpy() -> None:
+    value = await caget("T:ao", np.int32(ca.DBR_STRING))
+    assert isinstance(value, str) and value.datatype == 0
 
 
 async def test_stsack_has_acknowledgement() -> None:
@@ -171,6 +178,73 @@ async def test_text() -> None:
     assert await caget("T:string.DESC$") == ""
     with pytest.raises(BadValue, match="holds 39"):
         await caput("T:string", long_text)
+
+
+@pytest.mark.parametrize("name", ["T:ao.DESC$", "T:string.VAL$"])
+async def test_long_strings_end_where_they_end(name: str) -> None:
+    for text in ("a longer text", "µ", "", "x" * 39):
+        await caput(name, text, wait=True)
+        assert await caget(name) == text
+        await caput(name, "before this", wait=True)
+        await caput(name, text, datatype=ca.DBR_CHAR_STR, wait=True)
+        assert await caget(name) == text
+        await caput([name, "T:ao"], ["in a list", 1], wait=True)
+        assert await caget(name) == "in a list"
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value", "status", "text"),
+    [
+        ("T:ao", [1, 2], 176, "has room for 1, not 2"),
+        ("T:short", np.arange(11), 176, "Invalid element count requested calling"),
+        ("T:ao.DESC$", "x" * 300, 176, "has room for 41, not 300"),
+        ("T:string", "x" * 40, 186, "Invalid string calling .* holds 39"),
+        ("T:strings", ["µ" * 20], 186, "nothing was sent"),
+    ],
+)
+async def test_what_there_is_no_room_for(
+    name: str, value: Any, status: int, text: str, wait: bool
+) -> None:
+    with pytest.raises(CAException, match=text) as error:
+        await caput(name, value, wait=wait)
+    assert error.value.status == status
+    assert isinstance(error.value, BadValue) == (status == 186)
+    result = await caput(name, value, wait=wait, throw=False)
+    assert (result.name, result.errorcode, result.ok) == (name, status, False)
+    await connect([name, "T:long"])
+    results = await caput([name, "T:long"], [value, 3], wait=wait, throw=False)
+    assert [one.errorcode for one in results] == [status, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("T:long", 2**31),
+        ("T:longs", [0, 1e10]),
+        ("T:enum", -1),
+        ("T:char", 256),
+        ("T:ao", 1 + 2j),
+        ("T:string", [["a"]]),
+    ],
+)
+async def test_numbers_that_would_become_others(name: str, value: Any) -> None:
+    before = await caget(name)
+    with pytest.raises(BadValue, match="nothing was sent"):
+        await caput(name, value)
+    with pytest.raises(BadValue, match="nothing was sent"):
+        await caput([name, "T:ao"], [value, 1])
+    assert np.array_equal(await caget(name), before)
+
+
+async def test_text_types_take_text() -> None:
+    for value in (1, 2.5, True):
+        with pytest.raises(BadValue, match="is no text"):
+            await caput("T:char", value, datatype=ca.DBR_CHAR_STR)
+    with pytest.raises(BadValue, match="is no integer"):
+        await caput("T:ao", "x", datatype=ca.DBR_PUT_ACKT)
+    with pytest.raises(BadValue, match="is no integer"):
+        await caget("T:longs", count=1.5)  # type: ignore[call-overload]
 
 
 async def test_units_that_are_no_utf8() -> None:

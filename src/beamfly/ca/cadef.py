@@ -1,9 +1,9 @@
 """Names of the C header cadef.h: events, states, status codes, exceptions."""
 
 from beamfly.ca.dbr_names import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE
-from beamfly.ca.status import ECA_DISCONN, ECA_NORMAL, ECA_TIMEOUT
+from beamfly.ca.status import ECA_BADSTR, ECA_DISCONN, ECA_NORMAL, ECA_TIMEOUT
 from beamfly.ca.status import message as ca_message
-from beamfly.errors import CADisconnected, CARefused
+from beamfly.errors import BadValue, CADisconnected, CARefused
 
 __all__ = [
     "CA_OP_CONN_DOWN",
@@ -17,6 +17,7 @@ __all__ = [
     "ECA_TIMEOUT",
     "CAException",
     "Disconnected",
+    "InvalidString",
     "ca_message",
     "cs_closed",
     "cs_conn",
@@ -35,11 +36,21 @@ cs_closed = 3
 class CAException(CARefused):
     """A request that was not even sent, because the server would refuse it."""
 
-    def __init__(self, status: int, function: str, name: str = "") -> None:
+    def __init__(
+        self, status: int, function: str, name: str = "", why: str = ""
+    ) -> None:
         """Tell of a status and of the function of the C library that is like ours."""
         text = f"{ca_message(status)} calling {function}"
-        super().__init__(text, name=name, status=status)
+        super().__init__(f"{text}: {why}" if why else text, name=name, status=status)
         self.function = function
+
+
+class InvalidString(CAException, BadValue):
+    """Text that is too long for a DBR_STRING."""
+
+    def __init__(self, function: str, name: str, why: str) -> None:
+        """Tell of a PV."""
+        super().__init__(ECA_BADSTR, function, name, why)
 
 
 class Disconnected(CADisconnected):

@@ -17,7 +17,8 @@ from typing import Any, overload
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.asyncio_channel import FutureRequest
-from beamfly.ca.cadef import CAException
+from beamfly.ca.cadef import CAException, InvalidString
+from beamfly.ca.channel import Channel
 from beamfly.ca.channel_info import (
     CAInfo,
     ChannelInfo,
@@ -32,9 +33,10 @@ from beamfly.ca.monitors import Subscription
 from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.operations import DEFAULT_TIMEOUT, Pvs, connected, operate
+from beamfly.ca.payloads import TextTooLong
 from beamfly.ca.pending import NEVER
 from beamfly.ca.pv_lists import get_list, put_list
-from beamfly.ca.status import ECA_NORDACCESS, ECA_NOWTACCESS
+from beamfly.ca.status import ECA_BADCOUNT, ECA_NORDACCESS, ECA_NOWTACCESS
 from beamfly.errors import BadValue
 
 __all__ = [
@@ -273,8 +275,8 @@ def _put(
     circuit = core.circuit
     if core.link is None or circuit is None:
         return _put_later(name, value, datatype, wait, end)
+    function = "ca_array_put_callback" if wait else "ca_array_put"
     if not core.link.rights & _WRITE:
-        function = "ca_array_put_callback" if wait else "ca_array_put"
         raise CAException(ECA_NOWTACCESS, function, name)
     future: asyncio.Future[Any] = client.loop.create_future()
     simple = datatype is None and not wait and type(value) in SIMPLE
@@ -282,7 +284,7 @@ def _put(
         client.sent(circuit, NEVER)
         future.set_result(CANothing(name))
         return future
-    code, count, data = plan_write(core, datatype, value)
+    code, count, data = _planned(core, datatype, value, function)
     if wait:
         request = FutureRequest(core, end, future, lambda: CANothing(name))
         circuit.write_notify(core, code, count, data, request)
@@ -291,6 +293,20 @@ def _put(
         future.set_result(CANothing(name))
     client.sent(circuit, end if wait else NEVER)
     return future
+
+
+def _planned(
+    core: Channel, datatype: Any, value: Any, function: str
+) -> tuple[int, int, bytes | memoryview]:
+    """What is sent, or what the C library says of what cannot be sent."""
+    try:
+        code, count, data = plan_write(core, datatype, value)
+    except TextTooLong as error:
+        raise InvalidString(function, core.name, str(error)) from None
+    if count > core.count:
+        why = f"{core.name} has room for {core.count}, not {count}; nothing was sent"
+        raise CAException(ECA_BADCOUNT, function, core.name, why)
+    return code, count, data
 
 
 # ---- camonitor

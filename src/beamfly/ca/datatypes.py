@@ -7,6 +7,7 @@ reading. `plan_write` turns a value into what is sent.
 
 from collections.abc import Callable
 from functools import cache
+from operator import index
 from typing import Any
 
 from beamfly.ca import dbr_names as names
@@ -74,9 +75,10 @@ def _numpy_type(datatype: Any) -> Dbr:
 
 def _base(datatype: Any) -> Dbr:
     """Wire type of anything that is not special."""
-    if isinstance(datatype, int) and 0 <= datatype <= Dbr.DOUBLE:
-        return Dbr(datatype)
-    if isinstance(datatype, int):
+    # numbers of numpy too, but not the types of numbers
+    if hasattr(datatype, "__index__") and not isinstance(datatype, type):
+        if 0 <= datatype <= Dbr.DOUBLE:
+            return Dbr(int(datatype))
         msg = f"{datatype} is no DBR type that can be asked for; nothing was sent"
         raise InvalidDatatype(msg)
     try:
@@ -97,7 +99,7 @@ def plan_read(channel: Channel, datatype: Any, format: int, count: int) -> ReadP
         count: 0: as many as there are; negative: as many as there can be.
     """
     native = channel.count
-    count = native if count < 0 else min(count, native)
+    count = 0 if not count else native if count < 0 else min(_whole(count), native)
     if datatype is None:
         datatype = channel.native_type
         if datatype is Dbr.CHAR and channel.name.endswith("$"):
@@ -198,16 +200,49 @@ def plan_write(
         channel: Connected; its native type is taken for what is no text.
         datatype: None, one of DBR_*, a Python type or a numpy dtype.
         value: Number, text, bytes, sequence or array of one dimension.
+
+    Raises:
+        BadValue: Nothing was sent.
     """
+    native = channel.native_type
+    long_string = native is Dbr.CHAR and channel.name.endswith("$")
     if datatype is None:
-        # text is for the server to understand: it knows enum strings and units
-        datatype = channel.native_type
+        datatype = native
         if isinstance(value, (str, bytes)):
-            datatype = Dbr.STRING
+            # text is for the server to understand: it knows enum strings and units
+            datatype = names.DBR_CHAR_STR if long_string else Dbr.STRING
     if datatype in _CHARS:
-        raw = value.encode() if isinstance(value, str) else bytes(value)
-        return Dbr.CHAR, len(raw), raw
+        return Dbr.CHAR, *_characters(value, channel.count if long_string else 0)
     if datatype in (names.DBR_PUT_ACKT, names.DBR_PUT_ACKS):
-        return datatype, *pack(Dbr.ENUM, int(value))
+        return datatype, *pack(Dbr.ENUM, _whole(value))
     base = _base(datatype)
     return base, *pack(base, value)
+
+
+def _characters(value: Any, room: int) -> tuple[int, bytes | memoryview]:
+    """Text as characters, with a NUL at the end if there is room for it.
+
+    A field that is written as a long string keeps what stands behind the last
+    character, so that it would end with the rest of a longer text.
+    """
+    if isinstance(value, (int, float)):
+        msg = f"{value!r} is no text; nothing was sent"
+        raise BadValue(msg)
+    if isinstance(value, str):
+        raw = value.encode()
+    elif isinstance(value, (bytes, bytearray)):
+        raw = bytes(value)
+    else:
+        return pack(Dbr.CHAR, value)
+    if len(raw) < room:
+        raw += b"\0"
+    return len(raw), raw
+
+
+def _whole(value: Any) -> int:
+    """An integer of any kind."""
+    try:
+        return index(value)
+    except TypeError:
+        msg = f"{value!r:.60} is no integer; nothing was sent"
+        raise BadValue(msg) from None

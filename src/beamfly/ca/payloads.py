@@ -5,6 +5,7 @@ what a user writes (number, text, list, array) into the elements of a payload. T
 layouts come from `beamfly.ca.dbr`.
 """
 
+import math
 import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,19 @@ from beamfly.errors import BadValue, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+RANGES = {
+    # characters have no sign on the wire, and have one in most records
+    "B": (-128, 255),
+    "H": (0, 0xFFFF),
+    "h": (-0x8000, 0x7FFF),
+    "i": (-0x8000_0000, 0x7FFF_FFFF),
+}
+"""What an integer of a struct format may be."""
+
+
+class TextTooLong(BadValue):
+    """Text of 40 bytes or more, for a DBR_STRING."""
 
 
 @frozen
@@ -184,22 +198,35 @@ def pack(base: int, value: Any) -> tuple[int, bytes | memoryview]:
         items = _string_items(value)
         return len(items), b"".join(map(_string_element, items))
     if isinstance(value, (int, float)):
+        number = _number(row, value)
         try:
-            return 1, struct.pack(">" + row.element_format, _number(row, value))
-        except (struct.error, OverflowError, ValueError):
-            msg = f"{value!r} does not fit {row.code.name}; nothing was sent"
+            return 1, struct.pack(">" + row.element_format, number)
+        except (struct.error, OverflowError):
+            msg = f"{value!r:.60} does not fit {row.code.name}; nothing was sent"
             raise BadValue(msg) from None
     return _pack_array(row, value)
 
 
 def _number(row: Layout, value: float) -> float:
-    """The number that is sent: integers for integer types, wrapped like C does."""
+    """The number that is sent: integers for integer types, cut like C does."""
     if row.element_format in "fd":
         return value
-    bits = 8 * row.element
-    whole = int(value) & ((1 << bits) - 1)
-    signed = row.element_format in "hi" and whole >> (bits - 1)
-    return whole - (1 << bits) if signed else whole
+    if isinstance(value, float) and not math.isfinite(value):
+        raise _out_of_range(row, value)
+    whole = int(value)
+    lowest, highest = RANGES[row.element_format]
+    if not lowest <= whole <= highest:
+        raise _out_of_range(row, value)
+    return whole & 0xFF if row.base is Dbr.CHAR else whole
+
+
+def _out_of_range(row: Layout, value: Any) -> BadValue:
+    """What is raised for a number that would become another one."""
+    lowest, highest = RANGES[row.element_format]
+    return BadValue(
+        f"{value!r:.60} does not fit {row.code.name}, which takes {lowest} to "
+        f"{highest}; nothing was sent"
+    )
 
 
 def _pack_array(row: Layout, value: Any) -> tuple[int, bytes | memoryview]:
@@ -207,10 +234,13 @@ def _pack_array(row: Layout, value: Any) -> tuple[int, bytes | memoryview]:
     import numpy
 
     try:
-        array = numpy.asarray(value)
-        if array.ndim > 1:
-            msg = f"a PV has one dimension, not {array.ndim}; put array.ravel()"
-            raise BadValue(msg)
+        array = _one_dimension(numpy.asarray(value))
+        if array.dtype.kind == "c":
+            msg = f"{value!r:.60} is complex and does not fit {row.code.name}"
+            raise BadValue(f"{msg}; nothing was sent")
+        # arrays of integers are taken as they are: bits of registers, for instance
+        if array.dtype.kind == "f" or not hasattr(value, "dtype"):
+            _check_range(row, value, array)
         with numpy.errstate(invalid="ignore", over="ignore"):
             wire = array.astype(value_dtype(row.base, native=False), casting="unsafe")
     except (TypeError, ValueError, OverflowError) as error:
@@ -221,15 +251,42 @@ def _pack_array(row: Layout, value: Any) -> tuple[int, bytes | memoryview]:
     return wire.size, wire.reshape(-1).view("u1").data
 
 
+def _one_dimension(array: Any) -> Any:
+    """The same, or BadValue."""
+    if array.ndim > 1:
+        msg = f"a PV has one dimension, not {array.ndim}; put array.ravel()"
+        raise BadValue(msg)
+    return array
+
+
+def _check_range(row: Layout, value: Any, array: Any) -> None:
+    """BadValue for numbers that an integer type cannot hold, and for nan."""
+    if row.element_format in "fd" or array.dtype.kind not in "iuf" or not array.size:
+        return
+    lowest, highest = RANGES[row.element_format]
+    # the fraction is cut, and nan is in no range
+    if not (lowest - 1 < array.min() and array.max() < highest + 1):
+        raise _out_of_range(row, value)
+
+
 def _string_items(value: Any) -> list[Any]:
     """A single text or number as a list of one, anything else as a list."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes)):
+        return [value]
+    if hasattr(value, "__array__"):
+        import numpy
+
+        return list(_one_dimension(numpy.asarray(value)).reshape(-1))
+    if not isinstance(value, Iterable):
         return [value]
     return list(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _string_element(item: Any) -> bytes:
-    """40 bytes of one string; BadValue from 40 bytes of text on."""
+    """40 bytes of one string; TextTooLong from 40 bytes of text on."""
+    if isinstance(item, (list, tuple)) or getattr(item, "ndim", 0):
+        msg = f"a PV has one dimension, and {item!r:.60} is no text; nothing was sent"
+        raise BadValue(msg)
     raw = item if isinstance(item, bytes) else str(item).encode()
     if len(raw) >= STRING_BYTES:
         msg = (
@@ -237,5 +294,5 @@ def _string_element(item: Any) -> bytes:
             f"{STRING_BYTES - 1}; nothing was sent (a long string goes to "
             "<record>.<FIELD>$ as characters)"
         )
-        raise BadValue(msg)
+        raise TextTooLong(msg)
     return raw.ljust(STRING_BYTES, b"\0")

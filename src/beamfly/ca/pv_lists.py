@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from beamfly.ca.asyncio_many import Together
+from beamfly.ca.dbr import STRING_BYTES, Dbr
 from beamfly.ca.default_client import CachedChannel, get_named_channels
 from beamfly.ca.group import Group
 from beamfly.ca.message import Access
+from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.operations import Pvs, failure
 from beamfly.errors import CADisconnected, CARefused, CATimeout
@@ -55,7 +57,7 @@ async def put_list(
     """
     channels = get_named_channels(pvs)
     group = _group(channels, _WRITE)
-    if group is None:
+    if group is None or not all(map(_has_room, channels, values)):
         return None
     together = Together(channels[0].client)
     together.write(group, values, wait, end)
@@ -64,6 +66,21 @@ async def put_list(
         error or CANothing(name) for name, error in zip(pvs, errors, strict=True)
     ]
     return _results(pvs, results, throw)
+
+
+def _has_room(channel: CachedChannel, value: Any) -> bool:
+    """Whether a value surely fits; what does not is told one by one."""
+    if type(value) in SIMPLE:
+        return True
+    if isinstance(value, (str, bytes)):
+        # a character takes four bytes at most
+        size = len(value) if value.isascii() else 4 * len(value)
+        return size < STRING_BYTES and not channel.name.endswith("$")
+    size = getattr(value, "size", None)
+    if size is None:
+        size = len(value) if hasattr(value, "__len__") else 1
+    core = channel.core
+    return size <= core.count and core.native_type is not Dbr.STRING
 
 
 def _group(channels: list[CachedChannel], right: int) -> Group | None:

@@ -125,7 +125,9 @@ def time_fields(time_ns: int, severity: int, status: int) -> dict[str, Any]:
 
 
 def control_fields(value: Value) -> dict[str, Any]:
-    """Attributes of FORMAT_CTRL, and of DBR_STSACK_STRING."""
+    """Attributes of FORMAT_CTRL, and of DBR_STSACK_STRING; none of DBR_CLASS_NAME."""
+    if value.type is Dbr.CLASS_NAME:
+        return {}
     fields: dict[str, Any] = {"status": value.status, "severity": value.severity}
     if value.type is Dbr.STSACK_STRING:
         fields["ackt"] = value.acknowledge_transient
