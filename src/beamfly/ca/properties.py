@@ -122,7 +122,8 @@ class Properties:
     def checked(self) -> "Properties":
         """Itself; BadValue for states that do not fit the wire."""
         longest = ENUM_STRING_BYTES - 1
-        if {*map(type, self.states)} - {str}:
+        states: Any = self.states
+        if not all(isinstance(state, str) for state in states):
             msg = f"states={self.states!r:.60} are not all texts"
             raise BadValue(msg)
         if len(self.states) > ENUM_STATES:

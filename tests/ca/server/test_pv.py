@@ -183,7 +183,7 @@ def test_arguments_that_are_wrong_are_named(
 def test_numbers_of_numpy_are_numbers() -> None:
     pv = PV(1.0, hihi=np.float32(2), precision=np.int64(3), states=())  # pyright: ignore
     assert (pv.properties.hihi, pv.properties.precision) == (2, 3)
-    assert PV(0, states=["a", "b"]).properties.states == ("a", "b")  # pyright: ignore
+    assert PV(0, states=["a", np.str_("b")]).properties.states == ("a", "b")  # pyright: ignore
 
 
 def test_characters_as_text() -> None:
