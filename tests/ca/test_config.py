@@ -83,7 +83,11 @@ def test_a_server_leans_on_the_clients_variables() -> None:
         ("EPICS_CA_SERVER_PORT", "80"),
         ("EPICS_CA_SERVER_PORT", "99999"),
         ("EPICS_CA_CONN_TMO", "soon"),
+        ("EPICS_CA_CONN_TMO", "inf"),
         ("EPICS_CA_MAX_SEARCH_PERIOD", "1"),
+        ("EPICS_CA_MAX_ARRAY_BYTES", "inf"),
+        ("EPICS_CA_MAX_ARRAY_BYTES", "nan"),
+        ("EPICS_CA_MCAST_TTL", "256"),
         ("EPICS_CA_ADDR_LIST", "host:port"),
         ("EPICS_CA_ADDR_LIST", "host:0"),
     ],
@@ -93,6 +97,14 @@ def test_nonsense_takes_the_default_and_says_so(name: str, value: str) -> None:
     assert config == Config()
     assert len(config.warnings) == 1
     assert name in config.warnings[0] and value in config.warnings[0]
+
+
+def test_hosts_that_cannot_be_resolved_are_told() -> None:
+    told: list[str] = []
+    names = [("localhost", 1), ("nohost.invalid", 2), ("x" * 70 + ".invalid", 3)]
+    assert sockets.resolve(names, told.append) == [("127.0.0.1", 1)]
+    assert len(told) == 2 and "host nohost.invalid has no IPv4 address" in told[0]
+    assert sockets.resolve(names) == [("127.0.0.1", 1)]
 
 
 def test_addresses_given_by_hand_must_be_right() -> None:

@@ -375,6 +375,24 @@ def test_doctor(values: CIoc, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 1
     assert "nobody has T:nothing" in result.output
     assert "a server listens there, without this PV" in result.output
+    result = run(ca, "doctor", "-w", "0.3", "T:ao.NONSENSE")
+    assert result.exit_code == 1
+    assert "T:ao has no field NONSENSE" in result.output
+    monkeypatch.setattr(ca_doctor, "FIELD_SECONDS", 20.0)
+    write("T:long.DISP", 1, notify=True, timeout=30)
+    result = run(ca, "doctor", "-w", "30", "T:long")
+    write("T:long.DISP", 0, notify=True, timeout=30)
+    assert result.exit_code == 1
+    assert "it refuses all puts (field DISP of the record)" in result.output
+    assert "refuses" not in run(ca, "doctor", "-w", "30", "T:long").output
+    dead = free_port()
+    with monkeypatch.context() as patch:
+        patch.setenv("EPICS_CA_ADDR_LIST", "")
+        patch.setenv("EPICS_CA_NAME_SERVERS", f"127.0.0.1:{dead}")
+        result = run(ca, "doctor", "-w", "0.3", "T:ao")
+    assert result.exit_code == 1
+    assert "no name server knows T:ao; these were asked over TCP:" in result.output
+    assert f"127.0.0.1:{dead}  nothing over TCP: Connection refused" in result.output
     monkeypatch.setenv("EPICS_CA_ADDR_LIST", f"127.0.0.1:{free_port()} nohost.invalid")
     result = run(ca, "doctor", "-w", "0.3", "T:ao")
     assert "nothing over TCP" in result.output

@@ -320,9 +320,10 @@ class Client:
 
     async def _resolve(self, names: list[Address], servers: list[Address]) -> None:
         """Host names of the address lists, which may take a while."""
-        found = await self.loop.run_in_executor(None, sockets.resolve, names)
+        resolve = partial(self.loop.run_in_executor, None, sockets.resolve)
+        found = await resolve(names, log.warning)
         self._addresses += [one for one in found if one not in self._addresses]
-        for address in await self.loop.run_in_executor(None, sockets.resolve, servers):
+        for address in await resolve(servers, log.warning):
             self.core.add_name_server(address)
         self.core.searches.hurry(self.loop.time(), 0.0)
         self.pump()

@@ -16,6 +16,8 @@ Address = tuple[str, int]
 """Host name or IPv4 address, and port."""
 SERVER_PORT = 5064
 REPEATER_PORT = 5065
+LARGEST = 1e12
+"""No number of the environment is larger, inf the least."""
 HEADER_ROOM = 24
 """Bytes that EPICS_CA_MAX_ARRAY_BYTES leaves out of account."""
 
@@ -146,7 +148,7 @@ class _Reader:
             connection_timeout=self._number("EPICS_CA_CONN_TMO", 30.0, 0.1),
             longest_search_period=self._number("EPICS_CA_MAX_SEARCH_PERIOD", 300, 60),
             largest_array=None if no_limit else int(limit) + HEADER_ROOM,
-            multicast_ttl=int(self._number("EPICS_CA_MCAST_TTL", 1, 1)),
+            multicast_ttl=int(self._number("EPICS_CA_MCAST_TTL", 1, 1, 255)),
             tool_timeout=self._number("EPICS_CLI_TIMEOUT", 1.0, 0.0),
             cas_interfaces=self._addresses("EPICS_CAS_INTF_ADDR_LIST", cas_port),
             cas_ignored=self._addresses("EPICS_CAS_IGNORE_ADDR_LIST", cas_port),
@@ -165,25 +167,33 @@ class _Reader:
         return self._environ.get(name, "").strip()
 
     def _parse(
-        self, name: str, default: Any, parse: Callable[[str], Any], least: float
+        self,
+        name: str,
+        default: Any,
+        parse: Callable[[str], Any],
+        least: float,
+        most: float = LARGEST,
     ) -> Any:
-        """A variable's number, or its default if it is not at least so large."""
+        """A variable's number, or its default if it is not in this range."""
         text = self._text(name)
         if not text:
             return default
         try:
             value = parse(text)
-            if value >= least:
+            if least <= value <= most:
                 return value
         except ValueError:
             pass
+        upwards = "on" if most == LARGEST else f"to {most:g}"
         self._warnings.append(
-            f"{name}={text} is no number from {least:g} on; took {default}"
+            f"{name}={text} is no number from {least:g} {upwards}; took {default}"
         )
         return default
 
-    def _number(self, name: str, default: float, least: float) -> float:
-        return self._parse(name, default, float, least)
+    def _number(
+        self, name: str, default: float, least: float, most: float = LARGEST
+    ) -> float:
+        return self._parse(name, default, float, least, most)
 
     def _port(self, name: str, default: int) -> int:
         """Ports up to 5000 belong to others."""

@@ -94,13 +94,13 @@ class Driver:
         self.closed = False
         self._socket = sockets.search_socket(self.config)
         self._addresses, names = sockets.search_addresses(self.config)
-        self._addresses += sockets.resolve(names)
+        self._addresses += sockets.resolve(names, on_notice)
         servers, server_names = sockets.split_numeric(self.config.name_servers)
         self._notice = on_notice
         self.core = ClientCore(
             sockets.identity(self.config),
             time.monotonic(),
-            name_servers=servers + sockets.resolve(server_names),
+            name_servers=servers + sockets.resolve(server_names, on_notice),
             on_notice=on_notice,
             **options,
         )

@@ -146,6 +146,8 @@ class Server:
             BadValue: A name or a value is impossible.
         """
         self.config = Config.from_environment() if config is None else config
+        for warning in self.config.warnings:
+            log.warning("%s", warning)
         self.core = ServerCore(
             pvs,
             clock=clock,

@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from beamfly.ca.client import Identity
@@ -89,14 +89,16 @@ def split_numeric(
     return numeric, names
 
 
-def resolve(names: Iterable[Address]) -> list[Address]:
-    """IPv4 addresses of host names; those that cannot be resolved are left out."""
+def resolve(
+    names: Iterable[Address], notice: Callable[[str], object] = lambda text: None
+) -> list[Address]:
+    """IPv4 addresses of host names; `notice` is told which have none."""
     found: list[Address] = []
     for host, port in names:
         try:
             found.append((socket.gethostbyname(host), port))
-        except OSError:
-            continue
+        except (OSError, UnicodeError):
+            notice(f"host {host} has no IPv4 address; no PV is looked for there")
     return found
 
 

@@ -27,6 +27,13 @@ SKEW_SECONDS = 5.0
 """A time stamp this far in the future means that two clocks disagree."""
 AGAIN_SECONDS = 0.5
 """A search that nobody has answered is sent again after so long."""
+FIELD_SECONDS = 0.5
+"""For fields that every record has."""
+OBSTACLES = {
+    "DISP": "it refuses all puts",
+    "PACT": "it is busy: a put with completion waits for what is going on",
+}
+"""Fields that should be 0 when somebody wants to put, and what they mean else."""
 TCP_SECONDS = 0.5
 """For a connection to a port, and for what who listens there says."""
 
@@ -58,15 +65,23 @@ def doctor(pv: str, wait: float) -> None:
     addresses = list(_settings(config))
     servers = _search(pv, addresses, config, wait)
     if not servers and not config.name_servers:
-        _advise(pv, addresses, config)
+        record, dot, field = pv.partition(".")
+        if dot and _search(record, addresses, config, wait):
+            _say(False, f"{record} has no field {field}, or what follows it is wrong")
+        else:
+            _advise(pv, addresses, config)
         raise SystemExit(1)
     with CommandSession(wait, config) as session:
         start = time.monotonic()
-        (channel,) = session.connect([pv], 0)
+        (channel,) = session.connect([pv], 0, missing=False)
         if channel.link is None:
-            _say(False, "no server that answered could be talked to")
+            if servers:
+                _say(False, "no server that answered could be talked to")
             for server in servers:
                 click.echo(f"      is TCP to {server.host}:{server.port} let through?")
+            _name_servers(pv, config)
+            if not servers:
+                _advise(pv, addresses, config)
             raise SystemExit(1)
         took = time.monotonic() - start
         _say(True, f"connected to {channel.host} in {1000 * took:.1f} ms")
@@ -181,6 +196,15 @@ def _advise(pv: str, addresses: list[Address], config: Config) -> None:
         click.echo("      EPICS_CA_AUTO_ADDR_LIST is NO and there is no address list!")
 
 
+def _name_servers(pv: str, config: Config) -> None:
+    """Nobody was found by those that are asked over TCP."""
+    numeric, names = sockets.split_numeric(config.name_servers)
+    if config.name_servers:
+        _say(False, f"no name server knows {pv}; these were asked over TCP:")
+    for host, port in numeric + sockets.resolve(names, click.echo):
+        click.echo(f"        {host}:{port}  {_listens(host, port)}")
+
+
 def _foreign(host: str, mine: list[IPv4Interface]) -> None:
     """Point out an address that may be in the wrong network."""
     address = IPv4Address(host)
@@ -237,6 +261,24 @@ def _rights(rights: Access) -> None:
         click.echo("      its access security decides (field ASG of the record)")
 
 
+def _obstacles(session: CommandSession, channel: Channel) -> bool:
+    """Fields of the record that keep clients from putting; whether there are none."""
+    if not channel.access & Access.WRITE:
+        return True
+    record = channel.name.partition(".")[0]
+    # what serves no records has no such fields either
+    session.wait = min(session.wait, FIELD_SECONDS)
+    names = [f"{record}.{field}" for field in OBSTACLES]
+    channels = session.connect(names, 0, missing=False)
+    values = session.read(channels, lambda one: Dbr.LONG, 1)
+    good = True
+    for (field, text), value in zip(OBSTACLES.items(), values, strict=True):
+        if isinstance(value, Value) and value.elements() != (0,):
+            _say(False, f"{text} (field {field} of the record)")
+            good = False
+    return good
+
+
 def _examine(session: CommandSession, channel: Channel) -> bool:
     """The channel itself; whether all is well."""
     native = channel.native_type
@@ -256,7 +298,7 @@ def _examine(session: CommandSession, channel: Channel) -> bool:
     took = time.monotonic() - start
     shown = elements(value, style, is_array=channel.count > 1)
     _say(True, f"value {shown} at {stamp(value)}, read in {1000 * took:.1f} ms")
-    good = True
+    good = _obstacles(session, channel)
     if alarm(value):
         _say(False, f"the record is in alarm: {alarm(value)}")
         good = False

@@ -36,9 +36,13 @@ class Option(NamedTuple):
 
 def seconds(word: str) -> float:
     """From 0 on, or ValueError."""
-    value = float(word)
+    try:
+        value = float(word)
+    except ValueError:
+        value = -1.0
     if not value >= 0:
-        raise ValueError(word)
+        msg = f"{word!r} is no number of seconds from 0 on"
+        raise ValueError(msg)
     return value
 
 
