@@ -39,10 +39,13 @@ def client_of(server: Any) -> Client:
     return Client(replace(QUIET, addresses=(("127.0.0.1", server.port),)))
 
 
+def make_pvs() -> dict[str, Any]:
+    return {"d": PV(1.5), "w": PV(length=1_000_000, type="double"), "s": "text"}
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    pvs = {"d": PV(1.5), "w": PV(length=1_000_000, type="double"), "s": "text"}
-    async with make_server(pvs) as running:
+    async with make_server(make_pvs()) as running:
         yield running
 
 
@@ -67,6 +70,23 @@ async def test_arrays_there_and_back(server: Server, size: int) -> None:
         await channel.put(data, wait=True)
         assert np.array_equal(server["w"].value, data)
         assert np.array_equal(np.atleast_1d(await channel.get()), data)
+
+
+def test_on_uvloop() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def same() -> None:
+        async with make_server(make_pvs()) as server:
+            await test_get_put_monitor(server)
+            await test_arrays_there_and_back(server, 1_000_000)
+        with contextlib.closing(socket.socket()) as slow:
+            async with make_server(make_pvs()) as server:
+                await test_client_that_never_reads_stops_nobody(server, slow)
+        await test_coroutine_hooks_take_their_time()
+        await test_close_ends_hooks_and_circuits()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(same())
 
 
 async def test_coroutine_hooks_take_their_time() -> None:
