@@ -314,6 +314,40 @@ async def test_what_is_not_there() -> None:
         await connect("T:nothing", timeout=0)
 
 
+@pytest.mark.parametrize("late", [0, -1.0, (1.0,)])
+async def test_no_time_at_all(late: Any) -> None:
+    """Only what needs no answer is done."""
+    await caput("T:ao", 1, wait=True)
+    for operation in (
+        caget("T:ao", timeout=late),
+        caput("T:ao", 2, None, True, timeout=late),
+    ):
+        with pytest.raises(CANothing, match="T:ao: User specified timeout"):
+            await operation
+    with pytest.raises(CANothing, match="Multiple PVs"):
+        await caget(["T:ao", "T:long"], timeout=late)
+    results = await caget(["T:ao", "T:long"], timeout=late, throw=False)
+    assert [(one.name, one.errorcode) for one in results] == [
+        ("T:ao", 80),
+        ("T:long", 80),
+    ]
+    assert not await caget("T:ao", timeout=late, throw=False)
+    assert await caget("T:ao") == 1
+    assert await connect("T:ao", timeout=late)
+    assert (await cainfo("T:ao", timeout=late)).ok
+    assert await caput("T:ao", 3, timeout=late)
+    assert await caget("T:ao") == 3
+
+
+async def test_a_put_needs_a_value() -> None:
+    await caput("T:ao", 1, wait=True)
+    for pv in ("T:ao", ["T:ao"]):
+        with pytest.raises(TypeError, match=r"needs a value for .*T:ao"):
+            await caput(pv)  # type: ignore[call-overload]
+    assert await caput(["T:ao"], values=[2], wait=True)  # type: ignore[call-overload]
+    assert await caget("T:ao") == 2
+
+
 async def test_refused_puts() -> None:
     with pytest.raises(CANothing) as error:
         await caput("T:enum", "no such state", wait=True)
@@ -406,6 +440,15 @@ async def test_asynchronous_callbacks_get_all_updates() -> None:
     await until(lambda: len(seen) == 50)
     assert seen == list(range(50))
     subscription.close()
+
+
+@pytest.mark.parametrize("events", [0, -1, 256])
+async def test_a_monitor_of_no_events(events: int) -> None:
+    with pytest.raises(BadValue, match="no sum of DBE"):
+        camonitor("T:ao", print, events)
+    with pytest.raises(InvalidDatatype, match="is no format"):
+        camonitor("T:ao", print, format=7)  # type: ignore[call-overload]
+    assert ca.get_channel_infos() == []
 
 
 async def test_monitor_of_several() -> None:

@@ -12,7 +12,7 @@ made when they are needed and closed with the loop.
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, overload
 
 from beamfly.ca import dbr_names as names
@@ -29,7 +29,7 @@ from beamfly.ca.channel_info import (
 from beamfly.ca.datatypes import plan_read, plan_write
 from beamfly.ca.default_client import get_channel
 from beamfly.ca.message import Access
-from beamfly.ca.monitors import Subscription
+from beamfly.ca.monitors import Subscription, camonitor
 from beamfly.ca.native_messages import SIMPLE
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.operations import DEFAULT_TIMEOUT, Pvs, connected, operate
@@ -52,6 +52,7 @@ __all__ = [
     "get_channel_infos",
     "run",
 ]
+_NO_VALUE = object()
 # numbers: flags of an enum take as long as all the rest of a check
 _READ, _WRITE = int(Access.READ), int(Access.WRITE)
 
@@ -113,9 +114,8 @@ async def caget(
         return get_list(pvs, end, throw)
 
     simple = datatype is None and format == names.FORMAT_RAW and not count
-    return await operate(
-        pv, start, timeout, throw, together=together if simple else None
-    )
+    in_one_go = together if simple else None
+    return await operate(pv, start, timeout, throw, answered=True, together=in_one_go)
 
 
 async def _get_later(
@@ -178,7 +178,7 @@ async def caput(
 
 async def caput(
     pv: str | Pvs,
-    value: Any = None,
+    value: Any = _NO_VALUE,
     *args: Any,
     timeout: names.Timeout = DEFAULT_TIMEOUT,
     throw: bool = True,
@@ -203,8 +203,11 @@ async def caput(
     Returns:
         A `CANothing` that is true, or a list of them.
     """
-    if "values" in kwargs:
-        value = kwargs.pop("values")
+    if value is _NO_VALUE:
+        value = kwargs.pop("values", _NO_VALUE)
+    if value is _NO_VALUE:
+        msg = f"caput needs a value for {pv}; nothing was written"
+        raise TypeError(msg)
     if isinstance(pv, str):
         datatype, wait = _arguments(args, kwargs, datatype=None, wait=False)
         values, given = [value], {pv: [value]}
@@ -223,9 +226,8 @@ async def caput(
     def together(pvs: Pvs, end: float) -> Awaitable[list[Any] | None]:
         return put_list(pvs, values, wait, end, throw)
 
-    return await operate(
-        pv, start, timeout, throw, together=together if datatype is None else None
-    )
+    in_one_go = together if datatype is None else None
+    return await operate(pv, start, timeout, throw, answered=wait, together=in_one_go)
 
 
 def _arguments(
@@ -307,68 +309,6 @@ def _planned(
         why = f"{core.name} has room for {core.count}, not {count}; nothing was sent"
         raise CAException(ECA_BADCOUNT, function, core.name, why)
     return code, count, data
-
-
-# ---- camonitor
-
-
-@overload
-def camonitor(
-    pv: str,
-    callback: Callable[[Any], Any],
-    events: names.Dbe = ...,
-    datatype: names.Datatype = ...,
-    format: names.Format = ...,
-    count: names.Count = ...,
-    all_updates: bool = ...,
-    notify_disconnect: bool = ...,
-    connect_timeout: names.Timeout = ...,
-) -> Subscription: ...
-
-
-@overload
-def camonitor(
-    pv: Pvs,
-    callback: Callable[[Any, int], Any],
-    events: names.Dbe = ...,
-    datatype: names.Datatype = ...,
-    format: names.Format = ...,
-    count: names.Count = ...,
-    all_updates: bool = ...,
-    notify_disconnect: bool = ...,
-    connect_timeout: names.Timeout = ...,
-) -> list[Subscription]: ...
-
-
-def camonitor(
-    pv: str | Pvs, callback: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
-    """Be called with an augmented value whenever a PV changes; needs a running loop.
-
-    Args:
-        pv: Name, or list or tuple of names.
-        callback: `callback(value)`, for a list `callback(value, index)`; may be async.
-            When it raises, the traceback is printed and the subscription closed.
-        args: By position, in this order: events (sum of DBE_*, None by format),
-            datatype, format and count (as for `caget`), all_updates (False: updates
-            that come while a callback is due or running are merged into the newest),
-            notify_disconnect (whether a `CANothing` is delivered when the PV goes
-            away), connect_timeout (after which a `CANothing` is delivered).
-        kwargs: The same by name.
-
-    Returns:
-        A `Subscription`, or a list of them.
-    """
-    if isinstance(pv, str):
-        return Subscription(pv, callback, *args, **kwargs)
-
-    def indexed(index: int) -> Callable[[Any], Any]:
-        return lambda value: callback(value, index)
-
-    return [
-        Subscription(name, indexed(index), *args, **kwargs)
-        for index, name in enumerate(pv)
-    ]
 
 
 def run(coro: Coroutine[Any, Any, Any], forever: bool = False) -> Any:

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, overload
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.channel import Channel, Monitor
@@ -16,7 +16,7 @@ from beamfly.ca.datatypes import InvalidDatatype, plan_read
 from beamfly.ca.default_client import get_channel
 from beamfly.ca.nothing import CANothing
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
-from beamfly.errors import CAError
+from beamfly.errors import BadValue, CAError
 
 log = logging.getLogger("beamfly.ca")
 MANY_PENDING = 10_000
@@ -27,11 +27,26 @@ _EVENTS = {
     names.FORMAT_CTRL: names.DBE_VALUE | names.DBE_ALARM | names.DBE_PROPERTY,
 }
 """Format -> events unless told otherwise."""
+_ALL_EVENTS = 0xFF
+"""As many as servers look at."""
 
 
 def seconds_left(timeout: names.Timeout) -> float | None:
     """Seconds from now; None for ever."""
     return timeout[0] - time.time() if isinstance(timeout, tuple) else timeout
+
+
+def _mask(format: names.Format, events: names.Dbe) -> int:
+    """Events to be told of; BadValue if there are none, or no such format."""
+    usual = _EVENTS.get(format)
+    if usual is None:
+        msg = f"{format!r} is no format; nothing was subscribed"
+        raise InvalidDatatype(msg)
+    mask = usual if events is None else events
+    if not 0 < mask <= _ALL_EVENTS:
+        msg = f"{mask} is no sum of DBE_* events; nothing was subscribed"
+        raise BadValue(msg)
+    return mask
 
 
 class Subscription:
@@ -57,6 +72,7 @@ class Subscription:
         connect_timeout: names.Timeout = None,
     ) -> None:
         """Subscribe; see `beamfly.ca.camonitor`."""
+        mask = _mask(format, events)
         self.name = name
         self.callback = callback
         self.all_updates = all_updates
@@ -78,7 +94,6 @@ class Subscription:
         self._client = self.channel.client
         self._loop = self._client.loop
         self._was_connected = self.channel.connected
-        mask = _EVENTS.get(format, 0) if events is None else events
         self._monitor = Monitor(
             self.channel.core, self._choose, mask, self._queue, self._failed
         )
@@ -207,3 +222,76 @@ def _current_task() -> "asyncio.Task[Any] | None":
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+@overload
+def camonitor(
+    pv: str,
+    callback: Callable[[Any], Any],
+    events: names.Dbe = ...,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    all_updates: bool = ...,
+    notify_disconnect: bool = ...,
+    connect_timeout: names.Timeout = ...,
+) -> Subscription: ...
+
+
+@overload
+def camonitor(
+    pv: list[str] | tuple[str, ...],
+    callback: Callable[[Any, int], Any],
+    events: names.Dbe = ...,
+    datatype: names.Datatype = ...,
+    format: names.Format = ...,
+    count: names.Count = ...,
+    all_updates: bool = ...,
+    notify_disconnect: bool = ...,
+    connect_timeout: names.Timeout = ...,
+) -> list[Subscription]: ...
+
+
+def camonitor(
+    pv: str | list[str] | tuple[str, ...],
+    callback: Callable[..., Any],
+    events: names.Dbe = None,
+    datatype: names.Datatype = None,
+    format: names.Format = names.FORMAT_RAW,
+    count: names.Count = 0,
+    all_updates: bool = False,
+    notify_disconnect: bool = False,
+    connect_timeout: names.Timeout = None,
+) -> Any:
+    """Be called with an augmented value whenever a PV changes; needs a running loop.
+
+    Args:
+        pv: Name, or list or tuple of names.
+        callback: `callback(value)`, for a list `callback(value, index)`; may be async.
+            When it raises, the traceback is printed and the subscription closed.
+        events: Sum of DBE_*; None: what suits the format.
+        datatype: As for `caget`.
+        format: As for `caget`.
+        count: As for `caget`.
+        all_updates: False: updates that come while a callback is due or running are
+            merged into the newest.
+        notify_disconnect: Whether a `CANothing` is delivered when the PV goes away.
+        connect_timeout: After which a `CANothing` is delivered.
+
+    Returns:
+        A `Subscription`, or a list of them.
+    """
+
+    def subscribe(name: str, call: Callable[[Any], Any]) -> Subscription:
+        return Subscription(
+            *(name, call, events, datatype, format, count),
+            *(all_updates, notify_disconnect, connect_timeout),
+        )
+
+    if isinstance(pv, str):
+        return subscribe(pv, callback)
+
+    def indexed(index: int) -> Callable[[Any], Any]:
+        return lambda value: callback(value, index)
+
+    return [subscribe(name, indexed(index)) for index, name in enumerate(pv)]

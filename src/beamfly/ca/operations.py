@@ -30,6 +30,7 @@ async def operate(
     timeout: names.Timeout,
     throw: bool,
     connect: bool = True,
+    answered: bool = False,
     together: Callable[[Pvs, float], Awaitable[list[Any] | None]] | None = None,
 ) -> Any:
     """Do something to one PV or to several, with one common end.
@@ -40,9 +41,13 @@ async def operate(
         timeout: Of all together.
         throw: Whether failures are raised; else they take the place of results.
         connect: Whether all are to be connected before any is started.
+        answered: Whether it takes an answer, for which there is no time if the end
+            is now.
         together: Does it to several in one go; its result is None if it cannot.
     """
     left = seconds_left(timeout)
+    if answered and left is not None and left <= 0:
+        return _too_late(pv, throw)
     end = NEVER if left is None else asyncio.get_running_loop().time() + left
     if isinstance(pv, str):
         return await _settle(pv, start, end, throw)
@@ -53,6 +58,15 @@ async def operate(
     if not throw:
         return await asyncio.gather(*(_settle(name, start, end, False) for name in pv))
     return await _all(pv, start, end, connect)
+
+
+def _too_late(pv: str | Pvs, throw: bool) -> CANothing | list[CANothing]:
+    """Nothing is asked, as there is no time to wait for an answer."""
+    if throw:
+        raise CANothing(pv if isinstance(pv, str) else "Multiple PVs", ECA_TIMEOUT)
+    if isinstance(pv, str):
+        return CANothing(pv, ECA_TIMEOUT)
+    return [CANothing(name, ECA_TIMEOUT) for name in pv]
 
 
 async def _settle(
