@@ -72,9 +72,9 @@ class _Wire(asyncio.BufferedProtocol):
         server.busy = True
         try:
             server.guard(circuit.received, nbytes, server.loop.time())
-        finally:
             circuit.wanting = False
             self.write()
+        finally:
             server.work()
 
     def eof_received(self) -> None:
@@ -275,15 +275,17 @@ class Server:
     def work(self) -> None:
         """Send what there is to send, and look at events."""
         self.busy = True
-        while self.core.has_work:
-            for circuit in self.core.take_wanting():
-                wire = self._wires.get(circuit)
-                if wire is not None:
-                    wire.write()
-            event = self.core.next_event()
-            if event is not None:
-                self._react(event)
-        self.busy = False
+        try:
+            while self.core.has_work:
+                for circuit in self.core.take_wanting():
+                    wire = self._wires.get(circuit)
+                    if wire is not None:
+                        wire.write()
+                event = self.core.next_event()
+                if event is not None:
+                    self._react(event)
+        finally:
+            self.busy = False
 
     def _react(self, event: Event) -> None:
         """Do what the core cannot do."""
