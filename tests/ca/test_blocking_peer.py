@@ -45,6 +45,16 @@ def test_the_next_connection_reads_what_was_written() -> None:
         assert read("T:long").data.tolist() == [number]
 
 
+def test_text_goes_to_arrays_of_characters(ioc: CIoc) -> None:
+    with Client(ioc.config) as client:
+        channel = client.connect("T:char")
+        channel.put("a text of more than forty characters, for a file name", wait=True)
+        text = bytes(channel.get()).rstrip(b"\0")
+        assert text == b"a text of more than forty characters, for a file name"
+        client.put_many([channel], ["short"], wait=True)
+        assert bytes(channel.get()) == b"short\0"
+
+
 def test_a_refused_write_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert write("T:ao.NAME", "x") is None
     assert "T:ao.NAME was not written" in caplog.text

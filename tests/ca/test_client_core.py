@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.bulk import checked
-from beamfly.ca.channel import ConnectionState
+from beamfly.ca.channel import ConnectionState, Monitor
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.group import Part
@@ -25,6 +25,7 @@ from beamfly.ca.messages import (
     ServerDisconnect,
     WriteNotify,
 )
+from beamfly.ca.native_messages import native
 from beamfly.ca.payloads import pack
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
@@ -133,6 +134,44 @@ def test_impossible_names(name: str) -> None:
         Rig().core.channel(name)
     with pytest.raises(BadValue, match="priority 100"):
         Rig().core.channel("a", 100)
+
+
+@pytest.mark.parametrize("mask", [0, -1, 1 << 16])
+def test_monitors_want_an_event(mask: int) -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    with pytest.raises(BadValue, match=f"mask {mask} has no event; d is not monitored"):
+        Monitor(channel, lambda core: (0, 0), mask, print, print)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "count", "raw"),
+    [
+        ("chars", "text", Dbr.CHAR, 5, b"text\0"),
+        ("chars", b"text", Dbr.CHAR, 4, b"text"),
+        ("chars", "12345678", Dbr.CHAR, 8, b"12345678"),
+        ("chars", "", Dbr.CHAR, 1, b"\0"),
+        ("chars", [7, 8], Dbr.CHAR, 2, b"\7\x08"),
+        ("c", "65", Dbr.STRING, 1, b"65".ljust(40, b"\0")),
+        ("d", "1.5", Dbr.STRING, 1, b"1.5".ljust(40, b"\0")),
+    ],
+)
+def test_text_becomes_what_the_pv_takes(
+    name: str, value: Any, code: Dbr, count: int, raw: bytes
+) -> None:
+    rig = Rig(server(chars=Pv(Dbr.CHAR, [0], 8)))
+    link = rig.connect(name).link
+    assert link is not None
+    kind, elements, data = native(link, value)
+    assert (kind, elements, bytes(data)) == (code, count, raw)
+
+
+def test_text_that_is_too_long_for_its_array() -> None:
+    rig = Rig(server(chars=Pv(Dbr.CHAR, [0], 8)))
+    link = rig.connect("chars").link
+    assert link is not None
+    with pytest.raises(BadValue, match="has 9 bytes and chars holds 8; nothing was se"):
+        native(link, "123456789")
 
 
 def test_one_impossible_name_among_many_and_none_is_looked_for() -> None:

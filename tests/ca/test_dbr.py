@@ -160,6 +160,8 @@ def test_pack(base: Dbr, value: object, count: int, raw: bytes) -> None:
         (Dbr.CHAR, [-129]),
         (Dbr.STRING, [["a"]]),
         (Dbr.STRING, np.array([["a"]])),
+        *((Dbr.DOUBLE, None), (Dbr.DOUBLE, [1.0, None]), (Dbr.STRING, None)),
+        *((Dbr.DOUBLE, np.datetime64("2020-01-01")), (Dbr.STRING, ["a", None])),
     ],
 )
 def test_pack_refuses_what_does_not_fit(base: Dbr, value: object) -> None:

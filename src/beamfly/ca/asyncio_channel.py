@@ -9,7 +9,7 @@ from beamfly.ca.channel import Channel as CoreChannel
 from beamfly.ca.channel import ConnectionState, Monitor, Request
 from beamfly.ca.dbr import CODES, Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
-from beamfly.ca.native_messages import NO_NUMBER, SIMPLE
+from beamfly.ca.native_messages import NO_NUMBER, SIMPLE, native
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
@@ -260,7 +260,7 @@ class Channel:
     def put(
         self,
         value: Any,
-        dbr: Dbr | None = None,
+        dbr: int | None = None,
         wait: bool = False,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> Awaitable[None]:
@@ -271,7 +271,8 @@ class Channel:
 
         Args:
             value: Number, text, bytes, sequence or array of one dimension.
-            dbr: Base type to send; None: text as text, the rest as the native type.
+            dbr: Base type to send; None: text as text, or as characters to an array of
+                those, the rest as the native type.
             wait: Whether to wait until the server has processed it.
             timeout: Seconds, None for ever; then CATimeout.
         """
@@ -289,8 +290,9 @@ class Channel:
                     if waiting > BURST_BYTES or not circuit.flush_due:
                         self.client.sent(circuit, NEVER)
                     return self.client.nothing
-            dbr = Dbr.STRING if isinstance(value, (str, bytes)) else CODES[link.type]
-        count, data = pack(dbr, value)
+            dbr, count, data = native(link, value)
+        else:
+            count, data = pack(dbr, value)
         client = self.client
         if not wait:
             circuit.write(core, dbr, count, data)
@@ -304,7 +306,7 @@ class Channel:
         return future
 
     async def _put_later(
-        self, value: Any, dbr: Dbr | None, wait: bool, timeout: float | None
+        self, value: Any, dbr: int | None, wait: bool, timeout: float | None
     ) -> None:
         """Connect, then write in what time is left."""
         left = await self._connect_within(timeout)

@@ -25,7 +25,7 @@ from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.driver import Driver
 from beamfly.ca.group import Group, Groups
 from beamfly.ca.message import EventMask
-from beamfly.ca.native_messages import SIMPLE
+from beamfly.ca.native_messages import SIMPLE, native
 from beamfly.ca.notices import blame, warn
 from beamfly.ca.payloads import Value, pack
 from beamfly.ca.pending import NEVER
@@ -256,7 +256,7 @@ class Channel:
     def put(
         self,
         value: Any,
-        dbr: Dbr | None = None,
+        dbr: int | None = None,
         wait: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
@@ -264,7 +264,8 @@ class Channel:
 
         Args:
             value: Number, text, bytes, sequence or array of one dimension.
-            dbr: Base type to send; None: text as text, the rest as the native type.
+            dbr: Base type to send; None: text as text, or as characters to an array of
+                those, the rest as the native type.
             wait: Whether to wait until the server has processed it.
             timeout: Seconds; then CATimeout.
         """
@@ -283,7 +284,7 @@ class Channel:
             raise answer.error
 
     def queue_put(
-        self, value: Any, dbr: Dbr | None, wait: bool, end: float
+        self, value: Any, dbr: int | None, wait: bool, end: float
     ) -> Answer | None:
         """Queue a write on a connected channel; what to wait for, if anything."""
         core = self.core
@@ -295,9 +296,9 @@ class Channel:
             simple = type(value) in SIMPLE and not wait
             if simple and circuit.write_number(core, value):
                 return None
-            text = isinstance(value, (str, bytes))
-            dbr = Dbr.STRING if text else core.native_type
-        count, data = pack(layout(dbr).base, value)
+            dbr, count, data = native(core.link, value)
+        else:
+            count, data = pack(layout(dbr).base, value)
         if not wait:
             circuit.write(core, dbr, count, data)
             return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from beamfly.ca.dbr import Dbr
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Access
+from beamfly.errors import BadValue
 
 if TYPE_CHECKING:
     from beamfly.ca.client_circuit import ClientCircuit
@@ -73,11 +74,14 @@ class Monitor:
             channel: Of the PV.
             choose: Gives DBR type and count (0: as many as there are) whenever the
                 channel has connected: native type and count may have changed.
-            mask: Bits of EventMask.
+            mask: Bits of EventMask, at least one: servers break off for less.
             on_value: Called with each update, as in `beamfly.ca.readings`.
             on_error: Called when an update came with a failure status, or when
                 `on_value` raised. The subscription lives on.
         """
+        if not 0 < mask < 1 << 16:
+            msg = f"mask {mask} has no event; {channel.name} is not monitored"
+            raise BadValue(msg)
         self.channel = channel
         self.choose = choose
         self.mask = mask

@@ -14,6 +14,7 @@ from beamfly.ca.header import pack_header, shape
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command
 from beamfly.ca.payloads import pack
+from beamfly.errors import BadValue
 
 SIMPLE = frozenset({int, float})
 """Types of numbers that are worth a short cut."""
@@ -99,10 +100,21 @@ def _writes(command: Command, part: Part) -> "tuple[str, array[int]]":
 def native(link: Link, value: Any) -> tuple[int, int, Piece]:
     """Type, count and bytes of a value; BadValue if it does not fit.
 
-    Text is sent as text, for the server to understand, all else as the PV's own type.
+    Text is sent as text, for the server to understand, and as characters to an array of
+    those; all else as the PV's own type.
     """
-    code = Dbr.STRING if isinstance(value, (str, bytes)) else Dbr(link.type)
-    return code, *pack(code, value)
+    if not isinstance(value, (str, bytes)):
+        return link.type, *pack(link.type, value)
+    if link.type != Dbr.CHAR or link.count == 1:
+        return Dbr.STRING, *pack(Dbr.STRING, value)
+    raw = value if isinstance(value, bytes) else value.encode()
+    if len(raw) > link.count:
+        msg = f"{raw[:50]!r} has {len(raw)} bytes and {link.name} holds {link.count}"
+        raise BadValue(f"{msg}; nothing was sent")
+    if isinstance(value, str) and len(raw) < link.count:
+        # what was there before is longer, perhaps
+        raw += b"\0"
+    return Dbr.CHAR, len(raw), raw
 
 
 def write(

@@ -235,8 +235,10 @@ def _pack_array(row: Layout, value: Any) -> tuple[int, bytes | memoryview]:
 
     try:
         array = _one_dimension(numpy.asarray(value))
-        if array.dtype.kind == "c":
-            msg = f"{value!r:.60} is complex and does not fit {row.code.name}"
+        kind = array.dtype.kind
+        if kind in "cmM" or (kind == "O" and None in array.ravel().tolist()):
+            # numpy would make numbers of dates, and nan of nothing
+            msg = f"{value!r:.60} is no number and does not fit {row.code.name}"
             raise BadValue(f"{msg}; nothing was sent")
         # arrays of integers are taken as they are: bits of registers, for instance
         if array.dtype.kind == "f" or not hasattr(value, "dtype"):
@@ -284,7 +286,7 @@ def _string_items(value: Any) -> list[Any]:
 
 def _string_element(item: Any) -> bytes:
     """40 bytes of one string; TextTooLong from 40 bytes of text on."""
-    if isinstance(item, (list, tuple)) or getattr(item, "ndim", 0):
+    if item is None or isinstance(item, (list, tuple)) or getattr(item, "ndim", 0):
         msg = f"a PV has one dimension, and {item!r:.60} is no text; nothing was sent"
         raise BadValue(msg)
     raw = item if isinstance(item, bytes) else str(item).encode()
