@@ -127,11 +127,14 @@ class ClientCircuit(RequestCircuit):
         if channel.circuit is self:
             self._live -= 1
             self.losses += 1
+        was_connected = channel.link is not None
         channel.circuit = channel.link = None
         channel.busy, channel.puts = False, None
         for monitor in channel.monitors:
             self._forget(monitor)
-        self.pending.fail_channel(channel, reason)
+        if was_connected:
+            # nobody else has asked it anything, and there may be many who are refused
+            self.pending.fail_channel(channel, reason)
 
     @property
     def unused(self) -> bool:

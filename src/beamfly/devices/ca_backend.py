@@ -29,7 +29,7 @@ from ophyd_async.epics.core._util import EpicsSignalBackend
 
 from beamfly.ca.asyncio_channel import Channel
 from beamfly.ca.asyncio_channel import Reading as CaReading
-from beamfly.ca.dbr import LIMITS, Dbr, Family, promote
+from beamfly.ca.dbr import ENUM_STRING_BYTES, LIMITS, Dbr, Family, promote
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
 from beamfly.ca.readings import readable
@@ -152,6 +152,32 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         self._holds = {one.pv: hold for hold, one in found}
         self.initial_values = {one.pv: one.initial for one in facts}
 
+    @property
+    def usable(self) -> bool:
+        """Whether it has connected, and nothing has to be looked for in this loop."""
+        hold = self._holds.get(self.read_pv)
+        return hold is not None and hold.usable and hold.channel.connected
+
+    async def connect_and_get(self, timeout: float) -> SignalDatatypeT:
+        """The value that is read on connection, as `get_value` would give it."""
+        await self.connect(timeout)
+        initial = self.initial_values[self.read_pv]
+        converter = self.converter
+        if converter.read_type is not Dbr.STRING:
+            return converter.decode(initial)
+        if isinstance(initial, bytes):
+            return converter.decode(readable(initial))
+        if isinstance(initial, int) and initial < len(converter.choices):
+            state = converter.choices[initial]
+            # a longer one may have been cut off
+            if 0 < len(state.encode()) < ENUM_STRING_BYTES - 1:
+                return converter.decode(state)
+        return await self.get_value_within(timeout)
+
+    async def get_value_within(self, timeout: float) -> SignalDatatypeT:
+        """Ask the server; CATimeout if it does not answer in so many seconds."""
+        return await self._get(self.read_pv, timeout)
+
     def _channel(self, pv: str) -> Channel:
         """The channel of a PV in the running loop."""
         hold = self._holds.get(pv)
@@ -159,13 +185,13 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
             hold = self._holds[pv] = hold_channel(pv)
         return hold.channel
 
-    async def _ask(self, pv: str, code: Dbr) -> Any:
+    async def _ask(self, pv: str, code: Dbr, timeout: float | None = None) -> Any:
         """Read a PV; CADisconnected names it if it is not there any more."""
         channel = self._channel(pv)
         if not channel.connected:
             await found_again(channel, "it was not read")
         try:
-            return await channel.get(code, timeout=None)
+            return await channel.get(code, timeout=timeout)
         except CADisconnected as error:
             msg = f"{pv} was not read: {error}"
             raise CADisconnected(msg, name=pv, status=error.status) from error
@@ -247,9 +273,9 @@ class CaSignalBackend(EpicsSignalBackend[SignalDatatypeT], Generic[SignalDatatyp
         """Ask the server for the PV that is written."""
         return await self._get(self.write_pv)
 
-    async def _get(self, pv: str) -> Any:
+    async def _get(self, pv: str, timeout: float | None = None) -> Any:
         converter = self.converter
-        return converter.decode(await self._ask(pv, converter.read_type))
+        return converter.decode(await self._ask(pv, converter.read_type, timeout))
 
     def set_callback(self, callback: Callback[Reading[SignalDatatypeT]] | None) -> None:
         """Be told of the value now and of every change, in order, or no longer."""

@@ -107,7 +107,8 @@ class _Finder:
         """The server has not got it: ask everybody, for a short while."""
         client = hold.channel.client
         sought.refused_by = circuit.host
-        sought.refused_at = get_running_loop().time()
+        # in steps, so that those that are refused together are given up together
+        sought.refused_at = round(get_running_loop().time() + 0.05, 1)
         client.core.searches.add(sought.channel.cid, sought.pv)
         client.pump_soon()
         self._arm(sought.due)

@@ -45,20 +45,29 @@ class RecordField:
         """Of the field, as EPICS has it."""
         self._device = device
         self._backend: CaSignalBackend[Any] = CaSignalBackend(None, pv, pv)
-        self._signal: SignalRW[Any] = SignalRW(
-            self._backend, name=f"{device.name}-{field}"
-        )
+        self._signal: SignalRW[Any] | None = None
         self._refused_by: ReferenceType[ClientCircuit] | None = None
 
     async def signal(self) -> SignalRW[Any]:
         """The connected signal; NotConnectedError if there is no such field."""
+        if self._signal is None:
+            name = f"{self._device.name}-{self.name}"
+            self._signal = SignalRW(self._backend, name=name)
         self._backend.neighbour = _neighbour(self._device)
         await _connect(self._signal, self._device)
         return self._signal
 
     async def get(self) -> Any:
         """The value: int, float, str, or an array."""
-        return await (await self.signal()).get_value()
+        if _is_mock(self._device):
+            return await (await self.signal()).get_value()
+        # without a signal: a motor has a hundred fields, and a signal has tasks
+        backend = self._backend
+        if backend.usable:
+            return await backend.get_value_within(DEFAULT_TIMEOUT)
+        backend.neighbour = _neighbour(self._device)
+        device: Any = self._device
+        return await backend.connect_and_get(device.field_seconds)
 
     async def get_if_there(self) -> Any:
         """The value, None if it cannot be had.
@@ -103,9 +112,14 @@ def _neighbour(device: Device) -> str:
     return ""
 
 
+def _is_mock(device: Any) -> bool:
+    """Whether a device is connected to nothing."""
+    return device._mock is not None  # noqa: SLF001
+
+
 async def _connect(signal: Any, device: Any) -> None:
     """Connect a signal like its device: a mock device has mock fields."""
-    mock = device._mock is not None  # noqa: SLF001
+    mock = _is_mock(device)
     # to connect a mock again would make a new one, without what was set
     if not (mock and signal._mock is not None):  # noqa: SLF001
         await signal.connect(mock=mock, timeout=device.field_seconds)

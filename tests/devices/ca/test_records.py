@@ -33,6 +33,7 @@ from beamfly.devices import (
     set_field,
     transport_of,
 )
+from beamfly.devices.ca_backend import CaSignalBackend
 from beamfly.devices.record_names import ALIASES, FIELDS, field_of
 from beamfly.errors import BadValue
 from flying import run_engine
@@ -245,6 +246,34 @@ async def test_fields_on_demand(records: str) -> None:
         "else has answered within 0.5 s",
     ):
         await bi.field("EGU").get()
+
+
+ON_CONNECTION = (
+    "bool bool_unnamed int float float_prec_0 str enum uint8a int16a int32a float32a "
+    "float64a stra longstr longstr2.VAL$ enum.DESC enum.SEVR mbb_direct.B0"
+)
+
+
+@pytest.mark.parametrize("name", ON_CONNECTION.split())
+async def test_what_is_read_on_connection_is_the_value(records: str, name: str) -> None:
+    backend: CaSignalBackend[Any] = CaSignalBackend(None, f"ca:{name}", f"ca:{name}")
+    assert not backend.usable
+    first = await backend.connect_and_get(30.0)
+    assert backend.usable
+    for value in (await backend.get_value(), await backend.get_value_within(30.0)):
+        assert type(first) is type(value) and repr(first) == repr(value)
+
+
+async def test_fields_are_the_same_with_and_without_a_signal(records: str) -> None:
+    made = [AnalogIn("R:ai"), MultiIn("R:mi"), BinaryIn("R:bi"), Calc("R:calc")]
+    for device in [await connected(one) for one in made]:
+        first = await device.read_fields()
+        assert repr(await device.read_fields()) == repr(first)
+        for name, value in first.items():
+            if value is not None:
+                signal = await device.field(name).signal()
+                assert signal.name == f"dev-{name}"
+                assert repr(await signal.get_value()) == repr(value)
 
 
 KINDS = ["ai", "ao", "li", "lo", "bi", "bo", "mi", "mo", "si", "so", "calc"]
