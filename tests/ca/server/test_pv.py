@@ -90,6 +90,13 @@ def test_pictures_are_kept_row_by_row(value: object) -> None:
     assert pv.length == 6 and list(pv.value) == [1, 2, 3, 4, 5, 6]
 
 
+def test_empty_arrays_want_a_length() -> None:
+    pv = PV([], length=5)
+    assert (pv.length, len(pv.value)) == (5, 0)
+    with pytest.raises(BadValue, match="give the length of an empty one"):
+        PV([])
+
+
 def test_record_types() -> None:
     pvs = {
         "bo": PV(True),
