@@ -26,6 +26,7 @@ from beamfly.ca.dbr import (
     value_dtype,
 )
 from beamfly.ca.header import LARGE
+from beamfly.ca.message import Command
 from beamfly.ca.properties import Properties
 from beamfly.ca.status import ECA_GETFAIL, ECA_NORMAL
 from beamfly.errors import BadValue
@@ -174,7 +175,7 @@ _FORMS = [_form(code) for code in Dbr]
 
 
 class Ready(NamedTuple):
-    """How a number goes as its own TIME type, all of the message in one go."""
+    """How a number goes as its own TIME type in an update, all of it in one go."""
 
     head: int
     """The first 8 header bytes as a number."""
@@ -183,15 +184,26 @@ class Ready(NamedTuple):
     nanoseconds, value."""
 
 
-def ready(command: int, base: Dbr, code: int, count: int) -> Ready | None:
-    """What packs such messages, None if that needs more than one go."""
+def _ready(code: Dbr) -> Ready | None:
+    """What packs updates of a type, None if that needs more than one go."""
     form = _FORMS[code]
-    if form is None or form[0] is not base or not form[3] or count > 1:
+    if form is None or not form[3]:
         return None
     row = layout(code)
     filling = padded(row.size(1)) - row.size(1)
     record = f"{HEAD.format}{row.prefix[1:]}{row.element_format}{filling}x"
-    return Ready(command << 48 | form[1], struct.Struct(record).pack)
+    return Ready(Command.EVENT_ADD << 48 | form[1], struct.Struct(record).pack)
+
+
+_READY = [_ready(code) for code in Dbr]
+"""By type."""
+
+
+def ready(source: Readable, code: int, count: int) -> Ready | None:
+    """What packs updates of a source, None if that needs more than one go."""
+    if count > 1 or not source.scalar or layout(code).base is not source.type:
+        return None
+    return _READY[code]
 
 
 def _number(source: Readable, form: _Form) -> Answer:

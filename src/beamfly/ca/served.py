@@ -4,7 +4,7 @@ from typing import Any
 
 from beamfly.ca.answers import Answer, ready, zeros
 from beamfly.ca.filters import NO_FILTERS, FilteredSubscription, Filters, View
-from beamfly.ca.message import Access, Command
+from beamfly.ca.message import Access
 from beamfly.ca.pv import PV
 from beamfly.ca.status import ECA_NORDACCESS
 from beamfly.ca.subscription import NumberSubscription, Sink, Subscription
@@ -86,9 +86,7 @@ class Served:
         if self.filters is not NO_FILTERS:
             return FilteredSubscription(self.filters, self.view, *what)
         *_, code, count, _ = what
-        form = None
-        if self.pv.scalar:
-            form = ready(Command.EVENT_ADD, self.pv.type, code, count)
+        form = ready(self.pv, code, count)
         return Subscription(*what) if form is None else NumberSubscription(form, *what)
 
     def close(self) -> None:

@@ -323,6 +323,33 @@ async def test_answers_and_updates_leave_at_once_and_once(server: Server) -> Non
     assert not server._wires
 
 
+class Broken(Kept):
+    """A transport that cannot even say that the connection is gone."""
+
+    def write(self, data: Any) -> None:
+        raise RuntimeError
+
+
+async def test_failure_while_sending_concerns_nobody_else(server: Server) -> None:
+    good, bad = Kept(), Broken()
+    wires = [server_asyncio._Wire(server) for _ in range(2)]
+    for wire, transport in zip(wires, (good, bad), strict=True):
+        wire.connection_made(transport)
+    await asyncio.sleep(0)
+    hello = Version().encode() + pack_header(18, 8, 0, 0, 1, 13) + b"d".ljust(8, b"\0")
+    mask = struct.pack(">fffHH", 0, 0, 0, 5, 0)
+    feed(wires[0], hello + pack_header(1, 16, 6, 1, 1, 7) + mask)
+    assert good.take()
+    with pytest.raises(RuntimeError):
+        feed(wires[1], hello)
+    server["d"].post(2.5)
+    await asyncio.sleep(0)
+    assert good.take().endswith(struct.pack(">d", 2.5))
+    for wire in wires:
+        wire.connection_lost(None)
+    assert not server._wires
+
+
 async def test_search_by_datagram(server: Server) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
