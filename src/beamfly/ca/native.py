@@ -91,7 +91,7 @@ def initial(base: Dbr, value: Any, length: Any) -> First:
         value = [] if length not in (None, 1) else ("" if base is Dbr.STRING else 0)
         return First(value, length or 1)
     taken = _taken(base, value)
-    if not taken and length is None:
+    if not taken and length in (None, 1):
         msg = "a PV has room for at least one element: give the length of an empty one"
         raise BadValue(msg)
     return First(value, length or taken)

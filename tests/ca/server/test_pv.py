@@ -193,6 +193,14 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert PV(0, states=["a", np.str_("b")]).properties.states == ("a", "b")  # pyright: ignore
 
 
+def test_an_empty_array_has_a_length() -> None:
+    pv = PV(np.zeros(0, np.int32), length=3)
+    assert (pv.type, pv.length, len(pv.value)) == (Dbr.LONG, 3, 0)
+    for options in ({}, {"length": 1}):
+        with pytest.raises(BadValue, match="give the length of an empty one"):
+            PV(np.zeros(0), **options)
+
+
 def test_characters_as_text() -> None:
     pv = PV("/data", type="char", length=16)
     assert str(pv) == "/data"
