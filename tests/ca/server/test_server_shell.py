@@ -330,21 +330,26 @@ class Broken(Kept):
         raise RuntimeError
 
 
-async def test_failure_while_sending_concerns_nobody_else(server: Server) -> None:
+async def test_failure_while_sending_concerns_nobody_else(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     good, bad = Kept(), Broken()
     wires = [server_asyncio._Wire(server) for _ in range(2)]
-    for wire, transport in zip(wires, (good, bad), strict=True):
-        wire.connection_made(transport)
-    await asyncio.sleep(0)
+    wires[0].connection_made(good)
     hello = Version().encode() + pack_header(18, 8, 0, 0, 1, 13) + b"d".ljust(8, b"\0")
     mask = struct.pack(">fffHH", 0, 0, 0, 5, 0)
     feed(wires[0], hello + pack_header(1, 16, 6, 1, 1, 7) + mask)
     assert good.take()
-    with pytest.raises(RuntimeError):
-        feed(wires[1], hello)
-    server["d"].post(2.5)
     await asyncio.sleep(0)
-    assert good.take().endswith(struct.pack(">d", 2.5))
+    wires[1].connection_made(bad)
+    await asyncio.sleep(0)
+    assert "RuntimeError" in caplog.text
+    for value in (2.5, 3.5):
+        server["d"].post(value)
+        await asyncio.sleep(0)
+        assert good.take().endswith(struct.pack(">d", value))
+        with pytest.raises(RuntimeError):
+            feed(wires[1], hello + pack_header(23, 0, 0, 0, 0, 0))
     for wire in wires:
         wire.connection_lost(None)
     assert not server._wires
