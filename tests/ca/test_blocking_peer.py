@@ -39,6 +39,49 @@ def test_read_and_write() -> None:
     assert "ReadNotifyResponse(data=array([2.5]" in repr(response)
 
 
+def test_answers_are_what_they_were_in_caproto() -> None:
+    write("T:ao", 2.5, notify=True)
+    plain = read("T:ao")
+    assert plain.metadata is None
+    assert [bytes(part) for part in plain.buffers] == [b"", plain.data.tobytes()]
+    assert plain.payload_size == 8
+    assert repr(plain).endswith("metadata=None)") and "ioid=" in repr(plain)
+    plain.data[0] = 7.5
+    assert plain.data.tolist() == [7.5]
+    timed = read("T:ao", data_type="TIME")
+    assert timed.data_type == ChannelType.TIME_DOUBLE
+    assert [len(part) for part in timed.buffers] == [16, 8]
+    assert bytes(timed.header) == bytes(timed)[:16]
+    meta = timed.metadata
+    assert meta.DBR_ID == 20
+    assert meta.to_dict() == {
+        "status": 0,
+        "severity": 0,
+        "timestamp": meta.timestamp,
+    }
+    assert meta.secondsSinceEpoch == meta.stamp.secondsSinceEpoch
+    assert meta.nanoSeconds == meta.stamp.nanoSeconds
+    failed = read("T:string", data_type=ChannelType.CTRL_ENUM)
+    assert failed.status.name == "ECA_GETFAIL" and failed.metadata is None
+    assert (failed.data.dtype, failed.data.shape) == (">u2", (0,))
+    with pytest.raises(BadValue, match="is no integer"):
+        read("T:ao", data_count=1.5)  # type: ignore[arg-type]
+    written = write("T:ao", 2, notify=True)
+    assert written is not None and written.buffers == ()
+
+
+@pytest.mark.parametrize("text", ["hello", "µ", b"\xff\0\1", ""])
+def test_text_for_characters_is_written_as_it_is(text: str | bytes) -> None:
+    raw = text if isinstance(text, bytes) else text.encode()
+    write("T:char", text, notify=True)
+    assert read("T:char").data.tobytes() == raw
+    write("T:ao.DESC$", "something that is longer", notify=True)
+    write("T:ao.DESC$", text, notify=True)
+    assert (
+        read("T:ao.DESC$").data.tobytes().partition(b"\0")[0] == raw.partition(b"\0")[0]
+    )
+
+
 def test_the_next_connection_reads_what_was_written() -> None:
     for number in range(100):
         write("T:long", number)

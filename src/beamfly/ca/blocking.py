@@ -22,7 +22,12 @@ from beamfly.lazy import lazily
 if TYPE_CHECKING:
     from beamfly.ca.blocking_client import Channel, Client
     from beamfly.ca.blocking_monitor import Subscription, block, interrupt, subscribe
-    from beamfly.ca.channel_type import ChannelType, SubscriptionType
+    from beamfly.ca.channel_type import (
+        AlarmSeverity,
+        AlarmStatus,
+        ChannelType,
+        SubscriptionType,
+    )
     from beamfly.ca.responses import (
         EventAddResponse,
         ReadNotifyResponse,
@@ -35,7 +40,9 @@ DEFAULT_TIMEOUT = 2.0
 _HOMES = {
     "blocking_client": ("Channel", "Client"),
     "blocking_monitor": ("Subscription", "block", "interrupt", "subscribe"),
-    "channel_type": ("ChannelType", "SubscriptionType"),
+    "channel_type": (
+        *("AlarmSeverity", "AlarmStatus", "ChannelType", "SubscriptionType"),
+    ),
     "responses": (
         *("EventAddResponse", "ReadNotifyResponse"),
         *("ReadResponse", "WriteNotifyResponse"),
@@ -44,6 +51,8 @@ _HOMES = {
 _HOME = {name: f"beamfly.ca.{home}" for home, names in _HOMES.items() for name in names}
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "AlarmSeverity",
+    "AlarmStatus",
     "Channel",
     "ChannelType",
     "Client",
@@ -115,6 +124,7 @@ def write(
         notify: Whether to wait until the record has been processed; else only until
             the server has taken the value.
         data_type: A ChannelType, None: text for an enum as text, else the native type.
+            Text for characters is written as it is, as UTF-8.
         metadata: Servers take none: BadValue unless it is None.
         timeout: Seconds to find it, and again to write it; then CATimeout.
         priority: Of the circuit, 0 to 99.

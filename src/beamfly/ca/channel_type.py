@@ -66,7 +66,7 @@ def resolve(data_type: Any, native: int) -> Dbr:
     if data_type is None:
         return Dbr(native)
     if isinstance(data_type, str):
-        family = _CLASSES.get(data_type)
+        family = _CLASSES.get(data_type.lower())
         if family is None:
             msg = f"{data_type!r} is none of {', '.join(_CLASSES)}; nothing was sent"
             raise BadValue(msg)
@@ -135,7 +135,8 @@ class Metadata:
 
     def __init__(self, value: Value) -> None:
         """Take over what the type carries."""
-        self._type = value.type
+        self.DBR_ID = int(value.type)
+        """Number of the type."""
         names = layout(value.type).names
         fields: dict[str, Any] = {}
         for name in names:
@@ -151,15 +152,20 @@ class Metadata:
         if "acknowledge_severity" in names:
             fields["ackt"] = value.acknowledge_transient
             fields["acks"] = value.acknowledge_severity
+        self._fields = fields
         self.__dict__ |= fields
+        if "stamp" in fields:
+            # as on the wire, and as in `stamp`
+            self.secondsSinceEpoch = value.seconds
+            self.nanoSeconds = value.nanoseconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything by name, the time stamp as a number."""
+        return {key: value for key, value in self._fields.items() if key != "stamp"}
 
     def __repr__(self) -> str:
-        shown = (
-            f"{name}={value!r}"
-            for name, value in vars(self).items()
-            if not name.startswith("_")
-        )
-        return f"DBR_{ChannelType(self._type).name}({', '.join(shown)})"
+        shown = (f"{name}={value!r}" for name, value in self._fields.items())
+        return f"DBR_{ChannelType(self.DBR_ID).name}({', '.join(shown)})"
 
 
 def _member(kind: type[IntEnum], number: int) -> int:

@@ -7,14 +7,13 @@ reading. `plan_write` turns a value into what is sent.
 
 from collections.abc import Callable
 from functools import cache
-from operator import index
 from typing import Any
 
 from beamfly.ca import dbr_names as names
 from beamfly.ca.channel import Channel
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.frozen import Frozen, frozen
-from beamfly.ca.payloads import Value, pack
+from beamfly.ca.payloads import Value, pack, pack_characters, whole
 from beamfly.ca.readings import readable
 from beamfly.ca.values import augment, control_fields, time_fields
 from beamfly.errors import BadValue
@@ -99,7 +98,7 @@ def plan_read(channel: Channel, datatype: Any, format: int, count: int) -> ReadP
         count: 0: as many as there are; negative: as many as there can be.
     """
     native = channel.count
-    count = 0 if not count else native if count < 0 else min(_whole(count), native)
+    count = 0 if not count else native if count < 0 else min(whole(count), native)
     if datatype is None:
         datatype = channel.native_type
         if datatype is Dbr.CHAR and channel.name.endswith("$"):
@@ -204,45 +203,15 @@ def plan_write(
     Raises:
         BadValue: Nothing was sent.
     """
-    native = channel.native_type
-    long_string = native is Dbr.CHAR and channel.name.endswith("$")
+    long_string = channel.name.endswith("$") and channel.native_type is Dbr.CHAR
     if datatype is None:
-        datatype = native
+        datatype = channel.native_type
         if isinstance(value, (str, bytes)):
             # text is for the server to understand: it knows enum strings and units
             datatype = names.DBR_CHAR_STR if long_string else Dbr.STRING
     if datatype in _CHARS:
-        return Dbr.CHAR, *_characters(value, channel.count if long_string else 0)
+        return Dbr.CHAR, *pack_characters(value, channel.count if long_string else 0)
     if datatype in (names.DBR_PUT_ACKT, names.DBR_PUT_ACKS):
-        return datatype, *pack(Dbr.ENUM, _whole(value))
+        return datatype, *pack(Dbr.ENUM, whole(value))
     base = _base(datatype)
     return base, *pack(base, value)
-
-
-def _characters(value: Any, room: int) -> tuple[int, bytes | memoryview]:
-    """Text as characters, with a NUL at the end if there is room for it.
-
-    A field that is written as a long string keeps what stands behind the last
-    character, so that it would end with the rest of a longer text.
-    """
-    if isinstance(value, (int, float)):
-        msg = f"{value!r} is no text; nothing was sent"
-        raise BadValue(msg)
-    if isinstance(value, str):
-        raw = value.encode()
-    elif isinstance(value, (bytes, bytearray)):
-        raw = bytes(value)
-    else:
-        return pack(Dbr.CHAR, value)
-    if len(raw) < room:
-        raw += b"\0"
-    return len(raw), raw
-
-
-def _whole(value: Any) -> int:
-    """An integer of any kind."""
-    try:
-        return index(value)
-    except TypeError:
-        msg = f"{value!r:.60} is no integer; nothing was sent"
-        raise BadValue(msg) from None

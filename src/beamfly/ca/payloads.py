@@ -8,6 +8,7 @@ layouts come from `beamfly.ca.dbr`.
 import math
 import struct
 from collections.abc import Iterable
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.dbr import (
@@ -298,3 +299,36 @@ def _string_element(item: Any) -> bytes:
         )
         raise TextTooLong(msg)
     return raw.ljust(STRING_BYTES, b"\0")
+
+
+def pack_characters(value: Any, room: int = 0) -> tuple[int, bytes | memoryview]:
+    """Text as CHAR, as (count, bytes); BadValue for a number.
+
+    A field that is written as a long string keeps what stands behind the last
+    character, so that it would end with the rest of a longer text.
+
+    Args:
+        value: Text, bytes, or a sequence or array of character codes.
+        room: A NUL is put behind text that is shorter than this.
+    """
+    if isinstance(value, (int, float)):
+        msg = f"{value!r} is no text; nothing was sent"
+        raise BadValue(msg)
+    if isinstance(value, str):
+        raw = value.encode()
+    elif isinstance(value, (bytes, bytearray)):
+        raw = bytes(value)
+    else:
+        return pack(Dbr.CHAR, value)
+    if len(raw) < room:
+        raw += b"\0"
+    return len(raw), raw
+
+
+def whole(value: Any) -> int:
+    """An integer of any kind; BadValue if it is none."""
+    try:
+        return index(value)
+    except TypeError:
+        msg = f"{value!r:.60} is no integer; nothing was sent"
+        raise BadValue(msg) from None

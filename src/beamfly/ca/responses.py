@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from beamfly.ca.channel_type import ChannelType, Metadata
-from beamfly.ca.dbr import Dbr, value_dtype
+from beamfly.ca.dbr import Dbr, layout, value_dtype
 from beamfly.ca.header import Header, pack_header
 from beamfly.ca.payloads import Value, decode
 from beamfly.ca.status import ECA_NORMAL, Status, status
@@ -19,6 +19,9 @@ class MessageHeader(NamedTuple):
     parameter1: int
     parameter2: int
 
+    def __bytes__(self) -> bytes:
+        return pack_header(*self)
+
 
 class Response:
     """An answer: `bytes(response)` are the bytes that were received."""
@@ -31,8 +34,13 @@ class Response:
 
     @property
     def buffers(self) -> tuple[memoryview, ...]:
-        """Metadata and elements, as they were received."""
-        return (memoryview(self._payload),)
+        """Metadata and elements, as they were received; nothing without a payload."""
+        return ()
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes behind the header."""
+        return self.header.payload_size
 
     @property
     def data_type(self) -> Any:
@@ -45,7 +53,7 @@ class Response:
         return self.header.data_count
 
     def __bytes__(self) -> bytes:
-        return pack_header(*self.header) + self._payload
+        return bytes(self.header) + self._payload
 
     def __len__(self) -> int:
         return len(bytes(self))
@@ -55,8 +63,13 @@ class Response:
         return {"data_type": self.data_type, "data_count": self.data_count}
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in self._shown().items())
-        return f"{type(self).__name__}({shown})"
+        return _text(self, self._shown())
+
+
+def _text(response: Response, shown: dict[str, Any]) -> str:
+    """What repr gives."""
+    fields = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+    return f"{type(response).__name__}({fields})"
 
 
 class _Answer(Response):
@@ -72,6 +85,14 @@ class _Data(Response):
     """An answer with a value."""
 
     _value: Value | None = None
+    _items: Any = None
+
+    @property
+    def buffers(self) -> tuple[memoryview, ...]:
+        """Metadata, and elements filled up to 8 bytes, as they were received."""
+        payload = memoryview(self._payload)
+        offset = layout(self.header.data_type).offset
+        return payload[:offset], payload[offset:]
 
     @property
     def data(self) -> Any:
@@ -79,20 +100,31 @@ class _Data(Response):
 
         Empty when the status is no success.
         """
+        if self._items is None:
+            self._items = self._elements()
+        return self._items
+
+    def _elements(self) -> Any:
+        """The elements, which users may change."""
         value = self._decoded()
-        if value is None:
-            return []
-        if value.base is Dbr.STRING:
-            return value.strings()
+        base = layout(self.header.data_type).base
+        if base is Dbr.STRING:
+            return [] if value is None else value.strings()
         import numpy
 
-        return numpy.frombuffer(value.raw, value_dtype(value.base, native=False))
+        raw = b"" if value is None else value.raw
+        return numpy.frombuffer(bytearray(raw), value_dtype(base, native=False))
 
     @property
     def metadata(self) -> Metadata | None:
-        """Alarm, time stamp, limits and so on; None when the status is no success."""
+        """Alarm, time stamp, limits and so on.
+
+        None when the type carries none, or the status is no success.
+        """
         value = self._decoded()
-        return None if value is None else Metadata(value)
+        if value is None or not layout(value.type).names:
+            return None
+        return Metadata(value)
 
     def _decoded(self) -> Value | None:
         """The value, decoded once."""
@@ -105,8 +137,9 @@ class _Data(Response):
     def _ok(self) -> bool:
         return self.header.parameter1 == ECA_NORMAL
 
-    def _shown(self) -> dict[str, Any]:
-        return {"data": self.data, **super()._shown(), "metadata": self.metadata}
+    def __repr__(self) -> str:
+        shown = {"data": self.data, **self._shown(), "metadata": self.metadata}
+        return _text(self, shown)
 
 
 class ReadNotifyResponse(_Data, _Answer):
@@ -133,6 +166,9 @@ class ReadResponse(_Data):
     def _ok(self) -> bool:
         # a failure comes as an error message instead
         return True
+
+    def _shown(self) -> dict[str, Any]:
+        return {**super()._shown(), "ioid": self.ioid}
 
 
 class EventAddResponse(_Data, _Answer):

@@ -10,7 +10,7 @@ from beamfly.ca.channel_type import resolve
 from beamfly.ca.dbr import Dbr, layout
 from beamfly.ca.driver import NEVER, Driver
 from beamfly.ca.notices import warn
-from beamfly.ca.payloads import pack
+from beamfly.ca.payloads import pack, pack_characters, whole
 from beamfly.ca.raw_circuit import RawCircuit
 from beamfly.ca.responses import ReadNotifyResponse, ReadResponse, WriteNotifyResponse
 from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
@@ -58,12 +58,13 @@ class Session:
     ) -> ReadNotifyResponse | ReadResponse:
         """Read once."""
         code = _read_type(channel, data_type, force_int_enums)
+        elements = whole(data_count or 0)
         answer = Answer(channel, time.monotonic() + self._timeout)
         circuit = _circuit(channel)
         if notify:
-            circuit.read(channel, code, data_count or 0, answer)
+            circuit.read(channel, code, elements, answer)
             return ReadNotifyResponse(*self._wait(answer))
-        circuit.read_old(channel, code, data_count or 0, answer)
+        circuit.read_old(channel, code, elements, answer)
         return ReadResponse(*self._wait(answer))
 
     def write(
@@ -79,7 +80,7 @@ class Session:
         the next one could be faster than the write.
         """
         code = _write_type(channel, data, data_type)
-        count, raw = pack(layout(code).base, data)
+        count, raw = _packed(channel, code, data)
         circuit = _circuit(channel)
         answer = Answer(channel, time.monotonic() + self._timeout)
         if notify:
@@ -128,3 +129,11 @@ def _write_type(channel: Channel, data: Any, data_type: Any) -> Dbr:
         # servers take values only, not metadata
         return layout(code).base
     return code
+
+
+def _packed(channel: Channel, code: Dbr, data: Any) -> tuple[int, bytes | memoryview]:
+    """Count and bytes of a value; text for characters is what it says."""
+    base = layout(code).base
+    if base is Dbr.CHAR and isinstance(data, (str, bytes)):
+        return pack_characters(data, channel.count if channel.name.endswith("$") else 0)
+    return pack(base, data)
