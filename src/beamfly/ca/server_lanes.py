@@ -11,8 +11,8 @@ both send the same bytes.
 
 import struct
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.answers import HEAD
 from beamfly.ca.dbr import layout, padded
@@ -48,17 +48,13 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
     """READ_NOTIFY with one type and count; the answers of a run leave in one piece."""
     wanted = shape(Command.READ_NOTIFY, 0, code, count)
     served, outbox, pack = circuit.served, circuit.outbox, HEAD.pack
-    iterate, single = HEAD.iter_unpack, HEAD.unpack_from
     key, longest = (code, count), _longest(circuit, code, count)
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
         pieces: list[bytes] = []
         room = HIGH_WATER - outbox.size
-        # for a single one it is quicker not to prepare for many
-        many = end - at >= 2 * _STEP
-        run = iterate(_whole(view, at, end, _STEP)) if many else (single(view, at),)
-        for head, sid, ioid in run:
+        for head, sid, ioid in _messages(HEAD, view, at, end):
             channel = served.get(sid)
             if head != wanted or channel is None or channel.view.length > longest:
                 break
@@ -83,9 +79,15 @@ def read_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
     return lane
 
 
-def _whole(view: memoryview, at: int, end: int, step: int) -> memoryview:
+def _messages(
+    form: struct.Struct, view: memoryview, at: int, end: int
+) -> Iterable[tuple[Any, ...]]:
     """As many messages of one size as there are in full."""
-    return view[at : end - (end - at) % step]
+    size, step = end - at, form.size
+    if size < 2 * step:
+        # which is most common, and quicker than to prepare for many
+        return (form.unpack_from(view, at),) if size >= step else ()
+    return form.iter_unpack(view[at : end - size % step])
 
 
 def _queue(outbox: Outbox, pieces: list[bytes]) -> None:
@@ -110,8 +112,7 @@ def write_lane(circuit: "ServerCircuit", command: int, code: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = message.iter_unpack(_whole(view, at, end, step))
-        for head, sid, number, value in run:
+        for head, sid, number, value in _messages(message, view, at, end):
             channel = served.get(sid)
             if head != wanted or channel is None or not channel.writable:
                 break
@@ -139,8 +140,7 @@ def create_lane(circuit: "ServerCircuit", size: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = message.iter_unpack(_whole(view, at, end, step))
-        for head, cid, raw in run:
+        for head, cid, raw in _messages(message, view, at, end):
             if head != wanted or cid in channels or len(served) >= CHANNELS:
                 break
             name = raw.partition(b"\0")[0].decode(errors="replace")
@@ -168,8 +168,7 @@ def subscribe_lane(circuit: "ServerCircuit", code: int, count: int) -> Lane:
 
     def lane(view: memoryview, at: int, end: int) -> int:
         start = at
-        run = _SUBSCRIBE.iter_unpack(_whole(view, at, end, step))
-        for head, sid, number, mask in run:
+        for head, sid, number, mask in _messages(_SUBSCRIBE, view, at, end):
             channel = served.get(sid)
             if head != wanted or channel is None or channel.view.length > longest:
                 break
