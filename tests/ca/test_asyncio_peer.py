@@ -187,6 +187,7 @@ async def test_monitors_and_their_errors(
     values = [row[0] for row in seen]
     assert values == sorted(set(values)) and len(values) > 10
     assert caplog.text.count("ZeroDivisionError: mine") == 1
+    assert "'mine'); T:long is not monitored any more" in caplog.text
     subscription.close()
     subscription.close()
     await channel.put(1, wait=True)

@@ -174,6 +174,21 @@ def test_text_that_is_too_long_for_its_array() -> None:
         native(link, "123456789")
 
 
+def test_what_was_under_way_names_its_pv_when_the_connection_goes() -> None:
+    rig = Rig(server())
+    channels = [rig.connect(name) for name in ("d", "l")]
+    circuit = channels[0].circuit
+    assert circuit is not None
+    asks = [Ask(channel) for channel in channels]
+    for ask in asks:
+        circuit.read(ask.channel, ask.channel.native_type, 0, ask)
+    circuit.end_of_file()
+    for ask, name in zip(asks, ("d", "l"), strict=True):
+        assert isinstance(ask.error, CADisconnected) and ask.error.name == name
+        assert f"{name} did not answer: the circuit to 10.0.0.1" in str(ask.error)
+    assert asks[0].error is not asks[1].error
+
+
 def test_one_impossible_name_among_many_and_none_is_looked_for() -> None:
     rig = Rig(server())
     with pytest.raises(BadValue, match="cannot be the name"):

@@ -232,9 +232,9 @@ class Client:
         if channel.circuit is not None:
             self.sent(channel.circuit, NEVER)
 
-    def log_error(self, error: Exception) -> None:
+    def log_error(self, error: Exception, text: str = "") -> None:
         """An error that nobody else wants to know of."""
-        log.error("%s", error, exc_info=error)
+        log.error("%s", text or error, exc_info=error)
 
     def pump(self) -> None:
         """Do all that the core wants done now."""

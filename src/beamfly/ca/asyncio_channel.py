@@ -340,9 +340,12 @@ class Channel:
             return promote(base, Family.TIME), count
 
         def log_error(error: Exception) -> None:
-            self.client.log_error(error)
-            if not isinstance(error, CAError):
-                subscription.close()
+            if isinstance(error, CAError):
+                self.client.log_error(error)
+                return
+            subscription.close()
+            text = f"a callback raised {error!r}; {self.name} is not monitored any more"
+            self.client.log_error(error, text)
 
         monitor = Monitor(self.core, choose, mask, callback, on_error or log_error)
         subscription = Subscription(self.client, monitor)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.channel import Channel, Request
 from beamfly.ca.dbr import Dbr, value_dtype
-from beamfly.ca.status import ECA_NORMAL, ECA_TIMEOUT
+from beamfly.ca.status import ECA_DISCONN, ECA_NORMAL, ECA_TIMEOUT
 from beamfly.ca.status import message as status_message
-from beamfly.errors import BeamflyError, CARefused, CATimeout
+from beamfly.errors import BeamflyError, CADisconnected, CARefused, CATimeout
 
 if TYPE_CHECKING:
     from beamfly.ca.bulk import Bulk
@@ -39,6 +39,12 @@ def refused(name: str, status: int, verb: str) -> CARefused:
     """The error for a failure status; verb is read, written, monitored or served."""
     text = f"{name} was not {verb}: {status_message(status)} (ECA {status})"
     return CARefused(text, name=name, status=status)
+
+
+def _unanswered(channel: Channel, error: BeamflyError) -> CADisconnected:
+    """The error for what was under way; each has its own, which names the PV."""
+    text = f"{channel.name} did not answer: {error}"
+    return CADisconnected(text, name=channel.name, status=ECA_DISCONN)
 
 
 class Put(Request):
@@ -225,17 +231,18 @@ class Pending(dict[int, Request]):
         """A channel is gone."""
         gone = [key for key, request in self.items() if request.channel is channel]
         for key in gone:
-            self.pop(key).on_error(error)
+            self.pop(key).on_error(_unanswered(channel, error))
         for bulk in tuple(self.bulks):
-            bulk.fail(lambda _: error, channel)
+            bulk.fail(lambda _: _unanswered(channel, error), channel)
         self.tidy()
 
     def fail_all(self, error: BeamflyError) -> None:
         """The circuit is gone."""
         while self:
-            self.popitem()[1].on_error(error)
+            request = self.popitem()[1]
+            request.on_error(_unanswered(request.channel, error))
         for bulk in tuple(self.bulks):
-            bulk.fail(lambda _: error, None)
+            bulk.fail(lambda channel: _unanswered(channel, error), None)
         self.tidy()
 
     def tidy(self) -> None:
