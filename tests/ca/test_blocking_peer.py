@@ -233,6 +233,40 @@ def test_a_callback_ends_block() -> None:
         subscription.block(duration=30)
 
 
+def test_clear_ends_block() -> None:
+    subscription = subscribe("T:counter")
+    subscription.add_callback(lambda sub, response: sub.clear())
+    subscription.block(duration=1000)
+    assert subscription.callbacks == {}
+
+
+@pytest.mark.parametrize(
+    ("data_type", "force", "expected"),
+    [
+        (None, False, ChannelType.TIME_STRING),
+        (None, True, ChannelType.TIME_ENUM),
+        ("native", False, ChannelType.STRING),
+        ("time", False, ChannelType.TIME_STRING),
+        ("graphic", False, ChannelType.GR_ENUM),
+        ("CONTROL", False, ChannelType.CTRL_ENUM),
+        (ChannelType.TIME_ENUM, False, ChannelType.TIME_ENUM),
+    ],
+)
+def test_types_of_subscriptions(data_type: Any, force: bool, expected: int) -> None:
+    seen: list[Any] = []
+
+    def see(response: Any) -> None:
+        seen.append(response)
+        interrupt()
+
+    subscription = subscribe("T:enum", data_type=data_type)
+    subscription.add_callback(see)
+    subscription.block(duration=1000, timeout=30, force_int_enums=force)
+    assert seen[0].data_type == expected
+    if expected == ChannelType.CTRL_ENUM:
+        assert seen[0].metadata.enum_strings == (b"zero", b"one", b"two")
+
+
 def test_interrupt_from_another_thread() -> None:
     started = threading.Event()
     subscription = subscribe("T:ao")

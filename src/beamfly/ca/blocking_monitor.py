@@ -65,7 +65,8 @@ class Subscription:
         self.callbacks.pop(token, None)
 
     def clear(self) -> None:
-        """Call nobody any more."""
+        """Call nobody any more; a `block` that runs returns."""
+        interrupt()
         self.callbacks.clear()
 
     def process(self, response: EventAddResponse) -> None:
@@ -110,7 +111,7 @@ def subscribe(
         pv_name: Name of the PV.
         priority: Of the circuit, 0 to 99.
         data_type: native, status, time, graphic or control; a ChannelType or its
-            number; None: time, with enums as strings.
+            number; None: time. Enums are strings, for graphic and control numbers.
         data_count: Elements, None: as many as there are.
         low: Accepted for compatibility; nobody uses it, like high and to.
         high: See low.
@@ -188,10 +189,11 @@ def _monitor(
     """The subscription on a channel."""
 
     def choose(core: Channel) -> tuple[int, int]:
-        native = core.native_type
-        if native is Dbr.ENUM and not force_int_enums:
+        native, data_type = core.native_type, subscription.data_type
+        # these have the names of the states along with the number
+        states = str(data_type).lower() in ("graphic", "control")
+        if native is Dbr.ENUM and not force_int_enums and not states:
             native = Dbr.STRING
-        data_type = subscription.data_type
         code = resolve("time" if data_type is None else data_type, native)
         return code, subscription.data_count or 0
 
