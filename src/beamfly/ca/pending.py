@@ -231,9 +231,9 @@ class Pending(dict[int, Request]):
         """A channel is gone."""
         gone = [key for key, request in self.items() if request.channel is channel]
         for key in gone:
-            self.pop(key).on_error(_unanswered(channel, error))
+            self.pop(key).on_error(error)
         for bulk in tuple(self.bulks):
-            bulk.fail(lambda _: _unanswered(channel, error), channel)
+            bulk.fail(lambda _: error, channel)
         self.tidy()
 
     def fail_all(self, error: BeamflyError) -> None:
