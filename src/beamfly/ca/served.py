@@ -1,7 +1,5 @@
 """A channel as the server has it, and how much of what a client may have."""
 
-from typing import Any
-
 from beamfly.ca.answers import Answer, ready, zeros
 from beamfly.ca.filters import NO_FILTERS, FilteredSubscription, Filters, View
 from beamfly.ca.message import Access
@@ -76,18 +74,18 @@ class Served:
             count: Elements of them; 0: as many as there are.
             mask: Bits of EventMask.
         """
-        made = self._subscription(sink, self, number, code, count, mask)
+        what = sink, self, number, code, count, mask
+        form = ready(self.pv, code, count)
+        made: Subscription
+        if self.filters is not NO_FILTERS:
+            made = FilteredSubscription(self.filters, self.view, *what)
+        elif form is not None:
+            made = NumberSubscription(form, *what)
+        else:
+            made = Subscription(*what)
         self.subscriptions[number] = made
         self.pv.listeners[made] = None
         made.changed(self.view)
-
-    def _subscription(self, *what: Any) -> Subscription:
-        """The kind of subscription that goes with the filters and what is asked for."""
-        if self.filters is not NO_FILTERS:
-            return FilteredSubscription(self.filters, self.view, *what)
-        *_, code, count, _ = what
-        form = ready(self.pv, code, count)
-        return Subscription(*what) if form is None else NumberSubscription(form, *what)
 
     def close(self) -> None:
         """Nobody listens any more."""
