@@ -20,7 +20,7 @@ def lazily(
 
     Args:
         package: Its name.
-        homes: Name -> module that has it.
+        homes: Name -> module that has it, or is it.
     """
     names = vars(sys.modules[package])
 
@@ -30,7 +30,9 @@ def lazily(
         if home is None:
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        value = names[name] = getattr(import_module(home), name)
+        module = import_module(home)
+        is_it = home == f"{package}.{name}"
+        value = names[name] = module if is_it else getattr(module, name)
         return value
 
     def listed() -> list[str]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -601,6 +603,38 @@ def test_run_is_deprecated() -> None:
 
     with pytest.warns(DeprecationWarning, match=r"asyncio\.run"):
         assert ca.run(main()) is not None
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+def test_run_forever() -> None:
+    seen: list[Any] = []
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+
+        def see(value: Any) -> None:
+            seen.append(value)
+            if len(seen) > 1:
+                loop.stop()
+
+        camonitor("T:counter", see)
+
+    assert ca.run(watch(), forever=True) is None
+    assert len(seen) > 1
+
+    async def fail() -> None:
+        await caget("T:ao")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ca.run(fail(), forever=True)
+
+
+def test_modules_are_attributes() -> None:
+    names = "ca.types.Timeout, ca.cadef.ECA_TIMEOUT, ca.dbr.DBR_LONG"
+    code = f"from beamfly import ca; print({names})"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert out.stdout.split()[-2:] == [b"80", b"5"]
 
 
 async def test_names_of_the_house_of_aioca_are_all_here() -> None:

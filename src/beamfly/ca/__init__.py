@@ -89,7 +89,10 @@ _HOMES = {
     "beamfly.ca.server_thread": ("serve_in_thread",),
     "beamfly.ca.values": ("ca_bytes", "ca_float", "ca_int", "ca_str"),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_HOME = {
+    **{name: module for module, names in _HOMES.items() for name in names},
+    **{name: f"beamfly.ca.{name}" for name in ("cadef", "dbr", "types")},
+}
 __all__ = [
     "DBE_ALARM",
     "DBE_LOG",

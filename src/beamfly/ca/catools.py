@@ -312,14 +312,25 @@ def _planned(
 
 
 def run(coro: Coroutine[Any, Any, Any], forever: bool = False) -> Any:
-    """Run a coroutine in a loop of its own; use asyncio.run instead."""
+    """Run a coroutine in a loop of its own; use asyncio.run instead.
+
+    Args:
+        coro: What to run.
+        forever: Whether the loop goes on when it is done, until somebody stops the
+            loop; what it raises ends it.
+    """
     msg = "beamfly.ca.run is deprecated, please use asyncio.run instead"
     warnings.warn(msg, DeprecationWarning, stacklevel=2)
     if not forever:
         return asyncio.run(coro)
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(coro)
 
-    async def main() -> None:
-        await coro
-        await asyncio.Event().wait()
+        def done(task: asyncio.Task[Any]) -> None:
+            if task.cancelled() or task.exception() is not None:
+                loop.stop()
 
-    return asyncio.run(main())
+        task.add_done_callback(done)
+        loop.run_forever()
+        return task.result() if task.done() else None
