@@ -35,7 +35,7 @@ from beamfly.ca.messages import (
     WriteNotify,
     decode,
 )
-from beamfly.ca.named import create_message, search_message
+from beamfly.ca.named import create_message, search_message, watch_message
 from beamfly.errors import LocalProtocolError, RemoteProtocolError
 
 GOLDEN: list[tuple[Sender, Any, str]] = [
@@ -236,6 +236,21 @@ def test_names_are_packed_as_in_general(name: str) -> None:
     cid = 0xFFFFFFF0
     assert search_message(name, cid) == Search(name, cid).encode()
     assert create_message(name, cid) == CreateChannel(name, cid).encode()
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 38),
+    st.integers(0, 0xFFFE),
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(0, 0xFFFFFFFF),
+    st.integers(0, 0xFFFF),
+)
+def test_subscriptions_are_packed_as_in_general(
+    code: int, count: int, sid: int, number: int, mask: int
+) -> None:
+    wanted = EventAdd(code, count, sid, number, mask).encode()
+    assert watch_message(code, count, sid, number, mask) == wanted
 
 
 @given(any_message())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from beamfly.ca.dbr import Dbr
+from beamfly.ca.dbr import CODES, Dbr
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Access
 from beamfly.errors import BadValue
@@ -152,7 +152,7 @@ class Channel:
     @property
     def native_type(self) -> Dbr:
         """Base type on the server; STRING while not connected."""
-        return Dbr(self.link.type) if self.link else Dbr.STRING
+        return CODES[self.link.type] if self.link else Dbr.STRING
 
     @property
     def count(self) -> int:

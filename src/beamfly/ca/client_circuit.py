@@ -26,7 +26,7 @@ from beamfly.ca.messages import (
     SearchReply,
     ServerDisconnect,
 )
-from beamfly.ca.named import create_message
+from beamfly.ca.named import create_message, watch_message
 from beamfly.ca.pending import Numbers, array_sink, refused
 from beamfly.ca.readings import reading
 from beamfly.ca.requests import RequestCircuit
@@ -190,7 +190,12 @@ class ClientCircuit(RequestCircuit):
             lane = updates.EventLane(self.sinks, self._sink_failed, self._columns)
             self._lane(lane)
         count = count or self._autosize(link)
-        self.send(EventAdd(code, count, link.sid, number, monitor.mask))
+        if count < LARGE and link.state is _OPEN:
+            self.ledger.watch(link, number, code, count, monitor.mask)
+            message = watch_message(code, count, link.sid, number, monitor.mask)
+            self.outbox.put(message)
+        else:
+            self.send(EventAdd(code, count, link.sid, number, monitor.mask))
 
     def cancel(self, monitor: Monitor) -> None:
         """Ask for no more updates; none comes from now on."""

@@ -185,10 +185,14 @@ class Ledger:
             )
             raise error(msg)
         link = self.by_sid[message.sid]
-        row = Subscribed(link, message.type, message.count, message.mask)
-        self.subscriptions[message.subscription] = row
-        link.subscriptions += (message.subscription,)
+        number = message.subscription
+        self.watch(link, number, message.type, message.count, message.mask)
         return True
+
+    def watch(self, link: Link, number: int, type: int, count: int, mask: int) -> None:
+        """A new subscription of an open channel."""
+        self.subscriptions[number] = Subscribed(link, type, count, mask)
+        link.subscriptions += (number,)
 
     def cancel(
         self, sender: Sender, message: EventCancel, error: type[ProtocolError]

@@ -1,18 +1,19 @@
-"""The two messages that carry the name of a PV: SEARCH and CREATE_CHAN.
+"""What a client says once for each of thousands of PVs: SEARCH, CREATE_CHAN, EVENT_ADD.
 
-A client says both once for each of thousands of PVs, so they are packed in one step;
-`beamfly.ca.messages` says the same in general.
+These are packed in one step; `beamfly.ca.messages` says the same in general.
 """
 
 import struct
 from collections.abc import Callable
 from functools import cache
 
-from beamfly.ca.header import shape
+from beamfly.ca.header import HEADER_BYTES, shape
 from beamfly.ca.message import MINOR_VERSION, Command
 
 SILENT = 5
 """In a search: nothing is to be said by those who have not got the PV."""
+_WATCH = struct.Struct(">QII12xH2x")
+_WATCH_SHAPE = shape(Command.EVENT_ADD, _WATCH.size - HEADER_BYTES, 0, 0)
 
 
 @cache
@@ -39,3 +40,8 @@ def create_message(name: str, cid: int) -> bytes:
     raw = name.encode()
     pack, _, create = _forms(len(raw))
     return pack(create, cid, MINOR_VERSION, raw)
+
+
+def watch_message(code: int, count: int, sid: int, number: int, mask: int) -> bytes:
+    """Subscribe, as EventAdd says it, to less than 65535 elements."""
+    return _WATCH.pack(_WATCH_SHAPE | code << 16 | count, sid, number, mask)
