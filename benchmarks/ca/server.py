@@ -233,7 +233,7 @@ async def operations(watch: Stopwatch, client: Client, channels: list[Channel]) 
             watch.repeat(f"get{where}", one.get, 200)
             watch.repeat(f"put+wait{where}", put, 100)
     with (
-        bare_get(client.config.addresses[0], channels[0].name) as get,
+        bare_get(channels[0]) as get,
         one_core(watch.process) as where,
     ):
         watch.repeat(f"bare get{where}", get, 200)
@@ -272,12 +272,14 @@ def one_core(process: psutil.Process) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def bare_get(address: tuple[str, int], name: str) -> Iterator[Callable[[], bytes]]:
+def bare_get(channel: Channel) -> Iterator[Callable[[], bytes]]:
     """Asks for a value with a socket alone, and gives the whole answer as it came."""
     circuit = Circuit(Sender.CLIENT)
     circuit.open()
-    circuit.send(CreateChannel(name, 1))
-    with socket.create_connection(address, timeout=20) as sock:
+    circuit.send(CreateChannel(channel.name, 1))
+    # the server takes another port when somebody has that of the searches
+    host, port = channel.host.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(b"".join(circuit.output()))
         while not isinstance(created := circuit.next_event(), ChannelCreated):
