@@ -13,6 +13,8 @@ BeamflyError
 │   └── ScanServerDisconnected
 ├── TimedOut                 no answer in time; also a TimeoutError
 ├── BadValue                 an argument is out of range or unknown; also a ValueError
+│   ├── InvalidDatatype      Channel Access has no such type or format (in beamfly.ca.dbr)
+│   └── TextTooLong          for a DBR_STRING (in beamfly.ca.payloads)
 ├── PandaError               a PandA refused or gave up
 │   ├── CommandError         the reply to a command was ERR; names command and answer
 │   ├── VersionError         this server is too old for what was asked
@@ -22,6 +24,8 @@ BeamflyError
 ├── CAError                  a Channel Access operation failed; carries the ECA status
 │   ├── CATimeout            no answer for a PV in time; also a TimedOut
 │   ├── CARefused            the server answered with a status that is no success
+│   │   └── CAException      it would have, so nothing was sent (in beamfly.ca.cadef)
+│   │       └── InvalidString    text that is too long; also a BadValue (there too)
 │   ├── CANothing            the value of a failed caget or caput (in beamfly.ca)
 │   ├── ChannelAccessException     a channel number means nothing (in beamfly.epics,
 │   │                              as are the next ones, under PyEpics' names)
