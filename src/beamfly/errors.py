@@ -13,7 +13,7 @@ BeamflyError
 │   └── ScanServerDisconnected
 ├── TimedOut                 no answer in time; also a TimeoutError
 ├── BadValue                 an argument is out of range or unknown; also a ValueError
-│   ├── InvalidDatatype      Channel Access has no such type or format (in beamfly.ca.dbr)
+│   ├── InvalidDatatype      Channel Access has no such type (in beamfly.ca.dbr)
 │   └── TextTooLong          for a DBR_STRING (in beamfly.ca.payloads)
 ├── PandaError               a PandA refused or gave up
 │   ├── CommandError         the reply to a command was ERR; names command and answer
