@@ -208,9 +208,15 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self._sockets = open_sockets(self.interfaces, self._asked_port)
         self.core.port = self._sockets.port
-        for sock in self._sockets.tcp:
-            listening = await self.loop.create_server(lambda: _Wire(self), sock=sock)
-            self._servers.append(listening)
+        try:
+            for sock in self._sockets.tcp:
+                self._servers.append(
+                    await self.loop.create_server(lambda: _Wire(self), sock=sock)
+                )
+        except BaseException:
+            # cancelled in between: there is no server yet that could be closed
+            self._stop_listening()
+            raise
         for sock in self._sockets.udp:
             self.loop.add_reader(sock, self._read_datagrams, sock)
         self.core.restart_beacons(self.loop.time())
@@ -227,22 +233,30 @@ class Server:
         # server is closed, and leaves the socket open
         for sock in (*self._sockets.udp, *self._sockets.tcp):
             self.loop.remove_reader(sock)
-        for _ in range(_TURNS_TO_ACCEPT):
-            await asyncio.sleep(0)
-        for listening in self._servers:
-            listening.close()
         for work in self._hooks:
             work.cancel()
-        await asyncio.gather(*self._hooks, return_exceptions=True)
-        for wire in [*self._wires.values()]:
-            wire.write()
-            wire.abort()
+        try:
+            for _ in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
+            await asyncio.gather(*self._hooks, return_exceptions=True)
+        finally:
+            for wire in [*self._wires.values()]:
+                wire.write()
+                wire.abort()
+            self._stop_listening()
         # the loop tells the wires in its next turn
         while self._wires:
             await asyncio.sleep(0)
-        self._sockets.close()
-        self._sockets = None
+
+    def _stop_listening(self) -> None:
+        """Close all sockets but those of clients."""
+        sockets, self._sockets = self._sockets or Sockets(), None
+        for sock in (*sockets.udp, *sockets.tcp):
+            self.loop.remove_reader(sock)
+        for listening in self._servers:
+            listening.close()
         self._servers.clear()
+        sockets.close()
 
     def accept(self, address: str, wire: _Wire) -> ServerCircuit:
         """The circuit of a new connection."""

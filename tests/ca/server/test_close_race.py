@@ -27,3 +27,42 @@ async def test_a_client_that_connects_while_the_server_closes_is_dropped() -> No
             writer.close()
     # a transport that nobody closed warns here, and warnings are errors
     gc.collect()
+
+
+async def test_whoever_is_cancelled_leaves_no_socket_open() -> None:
+    started = closing = 0
+    for turns in range(40):
+        server = Server({"X:value": 1.0}, port=0)
+        start = asyncio.ensure_future(server.start())
+        for _ in range(turns % 5):
+            await asyncio.sleep(0)
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        if start.cancelled():
+            continue
+        started += 1
+        close = asyncio.ensure_future(server.close())
+        for _ in range(turns // 5):
+            await asyncio.sleep(0)
+        close.cancel()
+        await asyncio.gather(close, return_exceptions=True)
+        closing += close.cancelled()
+        # in vain, if it came to its end
+        await server.close()
+    assert started and closing
+    # a socket that nobody closed warns here, and warnings are errors
+    gc.collect()
+
+
+async def test_a_server_that_was_cancelled_can_be_started() -> None:
+    server = Server({"X:value": 1.0}, port=0)
+    start = asyncio.ensure_future(server.start())
+    await asyncio.sleep(0)
+    start.cancel()
+    await asyncio.gather(start, return_exceptions=True)
+    assert start.cancelled()
+    async with server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        assert len(await reader.readexactly(16)) == 16
+        writer.close()
+        await writer.wait_closed()
