@@ -1,6 +1,7 @@
 """The blocking functions and the blocking client against a genuine C IOC."""
 
 import signal
+import sys
 import threading
 import time
 from functools import partial
@@ -61,6 +62,10 @@ def test_answers_are_what_they_were_in_caproto() -> None:
     }
     assert meta.secondsSinceEpoch == meta.stamp.secondsSinceEpoch
     assert meta.nanoSeconds == meta.stamp.nanoSeconds
+    assert meta.stamp.as_datetime().timestamp() == pytest.approx(meta.timestamp)
+    assert meta.timestamp == pytest.approx(time.time(), abs=60)
+    assert tuple(meta.stamp) == (meta.secondsSinceEpoch, meta.nanoSeconds)
+    assert meta.stamp == meta.stamp and meta.stamp != 1
     failed = read("T:string", data_type=ChannelType.CTRL_ENUM)
     assert failed.status.name == "ECA_GETFAIL" and failed.metadata is None
     assert (failed.data.dtype, failed.data.shape) == (">u2", (0,))
@@ -311,6 +316,36 @@ def test_block_goes_on_when_the_server_is_back(
     finally:
         ioc.stop()
     assert seen == [5.0, 1.5]
+
+
+@pytest.mark.parametrize("pv", ["T:ao", "T:enum", "T:string", "T:longs", "T:char"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *([], ["-t"], ["-n"], ["-S"], ["-d", "time"], ["-d", "STRING"], ["-#", "2"]),
+        *(["-d", "CONTROL"], ["--format", "{response.status.description}"]),
+        *(["--format", "{response.metadata}", "-d", "STS_STRING"],),
+    ],
+)
+def test_the_tool_of_caproto_says_the_same_with_this_client(
+    pv: str,
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from caproto.commandline import get  # type: ignore[import-untyped]
+
+    write("T:longs", [1, 2, 3], notify=True)
+    write("T:char", "text", notify=True)
+    monkeypatch.setattr(
+        sys, "argv", ["caproto-get", "--no-repeater", "-w", "30", *options, pv]
+    )
+    get.main()
+    theirs = capsys.readouterr()
+    monkeypatch.setattr(get, "read", blocking.read)
+    get.main()
+    assert capsys.readouterr() == theirs
+    assert theirs.out
 
 
 # ---- the client that keeps its connections

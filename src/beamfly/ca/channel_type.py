@@ -1,5 +1,6 @@
 """`ChannelType`, alarms and metadata under the names of `beamfly.ca.blocking`."""
 
+from collections.abc import Iterator
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any
 
@@ -93,15 +94,23 @@ class TimeStamp:
 
     @property
     def timestamp(self) -> float:
-        """Seconds since 1970."""
-        return self.secondsSinceEpoch + EPICS_EPOCH + self.nanoSeconds * 1e-9
+        """Seconds since 1970, to the microsecond."""
+        return self.secondsSinceEpoch + EPICS_EPOCH + self.nanoSeconds // 1000 * 1e-6
 
     def as_datetime(self) -> "datetime.datetime":
-        """The same in UTC, without a time zone."""
+        """The same in local time, without a time zone."""
         import datetime
 
-        utc = datetime.datetime.fromtimestamp(self.timestamp, datetime.UTC)
-        return utc.replace(tzinfo=None)
+        return datetime.datetime.fromtimestamp(self.timestamp)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.secondsSinceEpoch, self.nanoSeconds))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TimeStamp) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
     def __repr__(self) -> str:
         return f"TimeStamp({self.secondsSinceEpoch}, {self.nanoSeconds})"
@@ -139,29 +148,28 @@ class Metadata:
         """Number of the type."""
         names = layout(value.type).names
         fields: dict[str, Any] = {}
-        for name in names:
-            if name in ("status", "severity", "units", "precision", "enum_strings"):
-                fields[name] = getattr(value, name)
-        fields |= zip(LIMITS, value.limits, strict=False)
-        if "status" in fields:
+        if "status" in names:
             fields["status"] = _member(AlarmStatus, value.status)
             fields["severity"] = _member(AlarmSeverity, value.severity)
         if "seconds" in names:
-            fields["stamp"] = TimeStamp(value.seconds, value.nanoseconds)
-            fields["timestamp"] = value.timestamp
+            self.stamp = TimeStamp(value.seconds, value.nanoseconds)
+            fields["timestamp"] = self.stamp.timestamp
+            # as on the wire, and as in `stamp`
+            self.secondsSinceEpoch = value.seconds
+            self.nanoSeconds = value.nanoseconds
+        fields |= zip(LIMITS, value.limits, strict=False)
+        for name in ("precision", "units", "enum_strings"):
+            if name in names:
+                fields[name] = getattr(value, name)
         if "acknowledge_severity" in names:
             fields["ackt"] = value.acknowledge_transient
             fields["acks"] = value.acknowledge_severity
         self._fields = fields
         self.__dict__ |= fields
-        if "stamp" in fields:
-            # as on the wire, and as in `stamp`
-            self.secondsSinceEpoch = value.seconds
-            self.nanoSeconds = value.nanoseconds
 
     def to_dict(self) -> dict[str, Any]:
         """Everything by name, the time stamp as a number."""
-        return {key: value for key, value in self._fields.items() if key != "stamp"}
+        return dict(self._fields)
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self._fields.items())
