@@ -1,5 +1,7 @@
 """Names of the C header cadef.h: events, states, status codes, exceptions."""
 
+from typing import Any
+
 from beamfly.ca.dbr_names import DBE_ALARM, DBE_LOG, DBE_PROPERTY, DBE_VALUE
 from beamfly.ca.status import ECA_BADSTR, ECA_DISCONN, ECA_NORMAL, ECA_TIMEOUT
 from beamfly.ca.status import message as ca_message
@@ -43,6 +45,11 @@ class CAException(CARefused):
         text = f"{ca_message(status)} calling {function}"
         super().__init__(f"{text}: {why}" if why else text, name=name, status=status)
         self.function = function
+        self.why = why
+        """What is wrong with the request, empty if the status says it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.status, self.function, self.name, self.why)
 
 
 class InvalidString(CAException, BadValue):
@@ -52,6 +59,9 @@ class InvalidString(CAException, BadValue):
         """Tell of a PV."""
         super().__init__(ECA_BADSTR, function, name, why)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.function, self.name, self.why)
+
 
 class Disconnected(CADisconnected):
     """The channel is not connected."""
@@ -59,3 +69,6 @@ class Disconnected(CADisconnected):
     def __init__(self, name: str) -> None:
         """Tell of a PV."""
         super().__init__(f"Channel {name} disconnected", name=name, status=ECA_DISCONN)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name,)

@@ -57,7 +57,8 @@ async def put_list(
     """
     channels = get_named_channels(pvs)
     group = _group(channels, _WRITE)
-    if group is None or not all(map(_has_room, channels, values)):
+    simple = SIMPLE.issuperset(map(type, values))
+    if group is None or not (simple or all(map(_has_room, channels, values))):
         return None
     together = Together(channels[0].client)
     together.write(group, values, wait, end)
