@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from beamfly.ca.alarms import Alarm
-from beamfly.ca.conversion import INTEGERS, Text, convert, pack_elements, to_integer
+from beamfly.ca.conversion import (
+    INTEGERS,
+    Text,
+    convert,
+    cut,
+    pack_elements,
+    to_integer,
+)
 from beamfly.ca.dbr import (
     ENUM_STATES,
     ENUM_STRING_BYTES,
@@ -211,10 +218,11 @@ def _number(source: Readable, form: _Form) -> Answer:
     _, head, pack, is_time = form
     if is_time:
         status, severity = source.alarm
-        seconds, nanoseconds = divmod((source.time_ns or 0) - EPOCH_NS, NANO)
-        payload = pack(
-            status, severity, seconds & 0xFFFFFFFF, nanoseconds, source.value
-        )
+        # never processed is 0, as with a record
+        seconds, nanoseconds = divmod((source.time_ns or EPOCH_NS) - EPOCH_NS, NANO)
+        if seconds >> 32:
+            seconds, nanoseconds = nearest(seconds)
+        payload = pack(status, severity, seconds, nanoseconds, source.value)
     else:
         payload = pack(source.value)
     # the same as Answer(...), in half the time
@@ -243,12 +251,19 @@ def _metadata(source: Readable, row: Layout) -> Sequence[Any]:
     if row.family is Family.TIME:
         if source.time_ns is None:
             return status, severity, 0, 0
-        seconds, nanoseconds = divmod(source.time_ns, NANO)
-        return status, severity, (seconds - EPICS_EPOCH) & 0xFFFFFFFF, nanoseconds
+        seconds, nanoseconds = divmod(source.time_ns - EPOCH_NS, NANO)
+        if seconds >> 32:
+            seconds, nanoseconds = nearest(seconds)
+        return status, severity, seconds, nanoseconds
     if row.code is Dbr.STSACK_STRING:
         transient = int(source.acknowledge_transient)
         return status, severity, transient, source.acknowledge_severity
     return status, severity, *_described(source.properties, row)
+
+
+def nearest(seconds: int) -> tuple[int, int]:
+    """Seconds and nanoseconds for a time before 1990 or after 2126."""
+    return (0, 0) if seconds < 0 else (0xFFFFFFFF, NANO - 1)
 
 
 def _described(properties: Properties, row: Layout) -> list[Any]:
@@ -259,7 +274,7 @@ def _described(properties: Properties, row: Layout) -> list[Any]:
         if name == "precision":
             found.append(max(-0x8000, min(properties.precision, 0x7FFF)))
         elif name == "units":
-            found.append(properties.units.encode()[:UNITS_BYTES])
+            found.append(cut(properties.units, UNITS_BYTES))
         elif name == "enum_count":
             found.append(min(len(properties.states), ENUM_STATES))
         elif name == "enum_strings":

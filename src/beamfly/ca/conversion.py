@@ -246,12 +246,19 @@ def _cast(values: Any, target: Dbr) -> Any:
     return array.astype(kind, casting="unsafe")
 
 
+def cut(text: str, most: int) -> bytes:
+    """Text in at most so many bytes, the last letter not in half."""
+    raw = text.encode(errors="replace")
+    if len(raw) <= most:
+        return raw
+    return raw[:most].decode(errors="ignore").encode()
+
+
 def pack_elements(base: Dbr, values: Sequence[Any]) -> bytes:
     """Wire bytes of elements, without padding; strings are cut at 39 bytes."""
     if base is Dbr.STRING:
         return b"".join(
-            item.encode(errors="replace")[: STRING_BYTES - 1].ljust(STRING_BYTES, b"\0")
-            for item in values
+            cut(item, STRING_BYTES - 1).ljust(STRING_BYTES, b"\0") for item in values
         )
     if hasattr(values, "astype"):
         wire: Any = values

@@ -55,13 +55,15 @@ class Database:
 
     def add(self, name: str, item: Any) -> None:
         """Serve one more; BadValue for a name that is taken or impossible."""
-        if not name or len(name.encode()) > 500 or "\0" in name:
+        given: Any = name
+        is_text = isinstance(given, str)
+        if not name or not is_text or len(name.encode()) > 500 or "\0" in name:
             msg = f"{name!r:.60} cannot be the name of a PV; it is not served"
             raise BadValue(msg)
         if name in self._items:
             msg = f"{name} is served already; the second one was not added"
             raise BadValue(msg)
-        made = item if isinstance(item, (PV, RecordGroup)) else PV(item)
+        made = item if isinstance(item, (PV, RecordGroup)) else _made(name, item)
         self._items[name] = made
         now = self._clock()
         for pv in made.pvs.values() if isinstance(made, RecordGroup) else (made,):
@@ -143,3 +145,12 @@ class Database:
             return None
         pv = self.find(modified[0])
         return None if pv is None else (pv, modified[1])
+
+
+def _made(name: str, value: Any) -> PV:
+    """A PV from its first value."""
+    try:
+        return PV(value)
+    except BadValue as error:
+        msg = f"{name} is not served: {error}"
+        raise BadValue(msg) from error

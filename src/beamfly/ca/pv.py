@@ -192,7 +192,8 @@ class PV:
         Args:
             value: As for the constructor, also the name of an enum's state; left out,
                 the value stays and only alarm and time stamp are new.
-            time_ns: Time stamp in nanoseconds since 1970; None: now.
+            time_ns: Time stamp in nanoseconds since 1970; None: now. Clients are told
+                the nearest one from 1990 to 2126.
             status: What is wrong. An alarm of the limits counts if it is worse.
             severity: How bad it is.
 

@@ -125,7 +125,7 @@ class Server:
         *,
         config: Config | None = None,
         port: int | None = None,
-        interfaces: tuple[str, ...] | None = None,
+        interfaces: tuple[str, ...] | str | None = None,
         access: Rights | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -160,6 +160,8 @@ class Server:
         if interfaces is None:
             named = tuple(host for host, _ in self.config.cas_interfaces)
             interfaces = named or (LOOPBACK,)
+        elif isinstance(interfaces, str):
+            interfaces = (interfaces,)
         self.interfaces = interfaces
         self._ignored = {host for host, _ in self.config.cas_ignored}
         self._asked_port = self.config.cas_port if port is None else port

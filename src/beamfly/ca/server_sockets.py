@@ -44,6 +44,9 @@ def open_sockets(interfaces: tuple[str, ...], port: int) -> Sockets:
         interfaces: IPv4 addresses or host names; 0.0.0.0 for all.
         port: Of both TCP and UDP. 0: one that is free.
     """
+    if not 0 <= port <= 65535:
+        msg = f"cannot listen on port {port!r}, which is none from 0 to 65535"
+        raise CAError(msg)
     attempts = 1 if port else _ATTEMPTS
     while True:
         attempts -= 1
@@ -51,10 +54,11 @@ def open_sockets(interfaces: tuple[str, ...], port: int) -> Sockets:
         try:
             _open(found, [socket.gethostbyname(name) for name in interfaces], port)
             return found
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             found.close()
+            number = error.errno if isinstance(error, OSError) else None
             # a port that is free for TCP may be some client's for UDP
-            if attempts and error.errno == errno.EADDRINUSE:
+            if attempts and number == errno.EADDRINUSE:
                 continue
             msg = f"cannot listen on {', '.join(interfaces)} port {port}: {error}"
             raise CAError(msg) from error

@@ -8,7 +8,7 @@ place of the last one: a client may miss values in between, never the latest.
 from collections import deque
 from typing import Any, Protocol
 
-from beamfly.ca.answers import EPOCH_NS, NANO, Answer, Ready
+from beamfly.ca.answers import EPOCH_NS, NANO, Answer, Ready, nearest
 from beamfly.ca.pv import PV
 from beamfly.ca.status import ECA_NORMAL
 
@@ -138,13 +138,15 @@ class NumberSubscription(Subscription):
             return
         status, severity = pv.alarm
         seconds, nanoseconds = divmod(stamp - EPOCH_NS, NANO)
+        if seconds >> 32:
+            seconds, nanoseconds = nearest(seconds)
         message = self._pack(
             self._head,
             ECA_NORMAL,
             self.number,
             status,
             severity,
-            seconds & 0xFFFFFFFF,
+            seconds,
             nanoseconds,
             pv.value,
         )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from beamfly.ca.alarms import NO_ALARM, Alarm, AlarmStatus, Severity
 from beamfly.ca.answers import answer, zeros
+from beamfly.ca.conversion import cut
 from beamfly.ca.dbr import EPICS_EPOCH, Dbr, Family, layout, promote
 from beamfly.ca.header import unpack_header
 from beamfly.ca.payloads import Value, decode
@@ -74,6 +75,10 @@ def comparable(value: Value) -> dict[str, Any]:
     found["raw"] = value.strings() if row.base is Dbr.STRING else str(value.elements())
     found["limits"] = str(value.limits)
     return found
+
+
+def decode_all(pv: PV, code: Dbr) -> Value:
+    return decode(code, 1, pv.answer(code, 1).tail)
 
 
 @pytest.mark.parametrize(("name", "code", "count"), [*cases()])
@@ -163,6 +168,38 @@ def test_units_and_states_are_cut() -> None:
     enum = PV(0, states=states)
     value = decode(Dbr.CTRL_ENUM, 1, enum.answer(Dbr.CTRL_ENUM, 1).tail)
     assert value.enum_strings == tuple(state.encode() for state in states)
+
+
+def test_text_is_not_cut_in_the_middle_of_a_letter() -> None:
+    units = decode_all(PV(1.5, units="mm/mm²·µ"), Dbr.CTRL_DOUBLE).units
+    assert units == "mm/mm²".encode()
+    text = decode_all(PV("x" + 30 * "é"), Dbr.STRING)
+    assert text.strings() == [("x" + 19 * "é").encode()]
+    assert cut("éa", 1) == b"" and cut("ab", 2) == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "stamp"),
+    [
+        (None, (0, 0)),
+        (0, (0, 0)),
+        (EPICS_EPOCH * 10**9 - 1, (0, 0)),
+        (EPICS_EPOCH * 10**9 + 5, (0, 5)),
+        ((EPICS_EPOCH + 2**32) * 10**9 - 1, (2**32 - 1, 10**9 - 1)),
+        ((EPICS_EPOCH + 2**32) * 10**9, (2**32 - 1, 10**9 - 1)),
+        (2**70, (2**32 - 1, 10**9 - 1)),
+        (-(2**70), (0, 0)),
+    ],
+)
+@pytest.mark.parametrize("code", [Dbr.TIME_DOUBLE, Dbr.TIME_STRING])
+def test_time_stamps_that_the_wire_has_not_are_the_nearest(
+    time_ns: int | None, stamp: tuple[int, int], code: Dbr
+) -> None:
+    pv = PV(type="double")
+    if time_ns is not None:
+        pv.post(1.5, time_ns=time_ns)
+    value = decode_all(pv, code)
+    assert (value.seconds, value.nanoseconds) == stamp
 
 
 def test_limits_beyond_single_precision() -> None:

@@ -185,6 +185,22 @@ async def test_start_twice_and_restart(server: Server) -> None:
         assert await (await client.connect("d")).get() == 1.5
 
 
+async def test_arguments_that_make_no_server() -> None:
+    with pytest.raises(BadValue, match="one is not served: a PV cannot hold"):
+        make_server({"one": object()})
+    with pytest.raises(BadValue, match="5 cannot be the name of a PV"):
+        make_server({5: 1.5})  # pyright: ignore
+    for port in (-1, 65536):
+        with pytest.raises(CAError, match=f"cannot listen on port {port}"):
+            await Server({"one": 1.5}, config=QUIET, port=port).start()
+    for host in (".", "x" * 70, "nohost.invalid"):
+        with pytest.raises(CAError, match="cannot listen on"):
+            await Server({"one": 1.5}, config=QUIET, interfaces=(host,)).start()
+    # who has but one interface need not make a tuple of it
+    async with make_server({"one": 1.5}, interfaces="127.0.0.1") as server:
+        assert server.interfaces == ("127.0.0.1",)
+
+
 async def test_pv_added_and_removed_while_running(server: Server) -> None:
     server.add("new", 5)
     async with client_of(server) as client:
