@@ -61,6 +61,21 @@ def plain_updates(draw: st.DrawFn) -> Message:
 
 
 @st.composite
+def values_alone(draw: st.DrawFn) -> Message:
+    """One element without time stamp and alarm."""
+    base = draw(st.sampled_from(BASES))
+    size = layout(base).size(1)
+    if base is Dbr.STRING:
+        size = draw(st.integers(1, size))
+    payload = draw(st.binary(min_size=size, max_size=size))
+    ok = draw(st.sampled_from([1, 1, 1, 1, 368]))
+    stranger = draw(st.integers(0, 9)) == 0
+    return lambda numbers: update(
+        base, payload, NOBODY if stranger else numbers[base], ok
+    )
+
+
+@st.composite
 def odd_messages(draw: st.DrawFn) -> Message:
     """What no run takes: arrays, other commands, extended headers, wrong sizes."""
     base = draw(st.sampled_from(BASES))
@@ -96,7 +111,7 @@ def streams(draw: st.DrawFn) -> list[Message]:
     """Messages, many of them in turn or in runs."""
     found: list[Message] = []
     for _ in range(draw(st.integers(1, 4))):
-        some = st.one_of(plain_updates(), plain_updates(), odd_messages())
+        some = st.one_of(plain_updates(), values_alone(), odd_messages())
         pattern = draw(st.lists(some, min_size=1, max_size=6))
         found += pattern * draw(st.sampled_from([1, 2, 7, 40]))
     return found
@@ -111,7 +126,10 @@ class Told:
         )
         self.seen: list[Any] = []
         self._actions = {when: (what, base) for when, what, base in actions}
-        monitors = [watch(self.rig, self.rig.connect(one.name))[1] for one in BASES]
+        channels = [self.rig.connect(one.name) for one in BASES]
+        # both lanes are there
+        watch(self.rig, channels[0], Family.PLAIN)
+        monitors = [watch(self.rig, channel)[1] for channel in channels]
         self.monitors = monitors
         circuit = monitors[0].channel.circuit
         assert circuit is not None

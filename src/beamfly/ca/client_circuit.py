@@ -36,6 +36,7 @@ from beamfly.errors import BeamflyError, CADisconnected
 
 # enum members are slow to look up, and thousands of channels open in one go
 _CREATING, _OPEN = ChannelState.CREATING, ChannelState.OPEN
+_EVENT_ADD = int(Command.EVENT_ADD)
 _LAST_BASE = int(Dbr.DOUBLE)
 FULL_READS = 20
 """Full receive buffers in a row after which the server is asked to hold back."""
@@ -185,10 +186,8 @@ class ClientCircuit(RequestCircuit):
         if row.family in (Family.PLAIN, Family.TIME) and link.count != 1:
             sink = array_sink(sink, row.base)
         self.sinks[number] = sink
-        if row.family is Family.TIME and (Command.EVENT_ADD,) not in self._laned:
-            self._laned.add((Command.EVENT_ADD,))
-            lane = updates.EventLane(self.sinks, self._sink_failed, self._columns)
-            self._lane(lane)
+        if (_EVENT_ADD, row.family) not in self._laned:
+            self._event_lane(row.family)
         count = count or self._autosize(link)
         if count < LARGE and link.state is _OPEN:
             self.ledger.watch(link, number, code, count, monitor.mask)
@@ -196,6 +195,15 @@ class ClientCircuit(RequestCircuit):
             self.outbox.put(message)
         else:
             self.send(EventAdd(code, count, link.sid, number, monitor.mask))
+
+    def _event_lane(self, family: Family) -> None:
+        """Updates of one element may come in runs."""
+        self._laned.add((_EVENT_ADD, family))
+        if family is Family.TIME:
+            lane = updates.EventLane(self.sinks, self._sink_failed, self._columns)
+            self._lane(lane)
+        elif family is Family.PLAIN:
+            self._lane(updates.PlainLane(self.sinks, self._sink_failed))
 
     def cancel(self, monitor: Monitor) -> None:
         """Ask for no more updates; none comes from now on."""

@@ -4,6 +4,7 @@ What servers send most is updates with one element of a TIME type. All of them s
 alike: header, alarm, time stamp; only what follows differs. So a run of them, types in
 any order, is one job: a few are unpacked message by message, many are taken apart as
 columns by numpy, see `beamfly.ca.runs`. Callbacks come in the order of the messages.
+Types without metadata have a simpler lane.
 
 A server may leave out the NULs at the end of a string, so a string has several sizes.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from beamfly.ca import runs
 from beamfly.ca.columns import Columns
-from beamfly.ca.dbr import STRING_BYTES, Dbr, layout, padded
+from beamfly.ca.dbr import STRING_BYTES, Dbr, Family, layout, padded, promote
 from beamfly.ca.header import HEADER_BYTES, SHAPE, shape
 from beamfly.ca.message import Command
 from beamfly.ca.readings import EPOCH_NS, NANO, readable, scalar_record
@@ -68,7 +69,7 @@ class EventLane:
             failed: Told of the number and the exception when a callback raises.
             columns: Whether to use numpy.
         """
-        self._kinds = kinds()
+        self._kinds = kinds(Family.TIME)
         self.shapes = tuple(self._kinds)
         self._sinks = sinks
         self._failed = failed
@@ -140,17 +141,54 @@ class EventLane:
         return at
 
 
+class PlainLane:
+    """Updates with one element of any type without metadata.
+
+    `camonitor` asks for them unless it is told otherwise. Runs are of one type.
+    """
+
+    def __init__(
+        self, sinks: Sinks, failed: Callable[[int, Exception], object]
+    ) -> None:
+        """Prepare; the arguments are those of `EventLane`."""
+        self._kinds = kinds(Family.PLAIN)
+        self.shapes = tuple(self._kinds)
+        self._sinks = sinks
+        self._failed = failed
+
+    def __call__(self, view: memoryview, at: int, end: int) -> int:
+        """Parse a run."""
+        wanted = SHAPE.unpack_from(view, at)[0]
+        rows, size = self._kinds[wanted][1:]
+        count = min(end - at, LONG_BYTES) // size
+        sinks = self._sinks
+        for head, ok, number, value in rows(view[at : at + count * size]):
+            if head != wanted or ok != 1:
+                break
+            at += size
+            try:
+                sinks[number](value)
+            except Exception as error:
+                self._failed(number, error)
+        return at
+
+
 @cache
-def kinds() -> dict[int, tuple[Unpack, Rows, int]]:
-    """First eight bytes of an update -> how to unpack one, or many, and its bytes."""
+def kinds(family: Family) -> dict[int, tuple[Unpack, Rows, int]]:
+    """First eight bytes of an update -> how to unpack one, or many, and its bytes.
+
+    Args:
+        family: PLAIN or TIME.
+    """
     found: dict[int, tuple[Unpack, Rows, int]] = {}
-    for code in range(Dbr.TIME_SHORT, Dbr.TIME_DOUBLE + 1):
+    for base in range(Dbr.SHORT, Dbr.DOUBLE + 1):
+        code = promote(base, family)
         record = scalar_record(code)
         found[_shape(record.size, code)] = (
             *(record.unpack_from, record.iter_unpack),
             record.size,
         )
-    row = layout(Dbr.TIME_STRING)
+    row = layout(promote(Dbr.STRING, family))
     for payload in range(padded(row.offset + 1), padded(row.size(1)) + 1, 8):
         sent = min(payload - row.offset, STRING_BYTES)
         fill = payload - row.offset - sent
