@@ -288,7 +288,7 @@ def _string_items(value: Any) -> list[Any]:
 def _string_element(item: Any) -> bytes:
     """40 bytes of one string; TextTooLong from 40 bytes of text on."""
     if item is None or isinstance(item, (list, tuple)) or getattr(item, "ndim", 0):
-        msg = f"a PV has one dimension, and {item!r:.60} is no text; nothing was sent"
+        msg = f"{item!r:.60} is no text for one element of a PV; nothing was sent"
         raise BadValue(msg)
     raw = item if isinstance(item, bytes) else str(item).encode()
     if len(raw) >= STRING_BYTES:
