@@ -14,7 +14,7 @@ from beamfly.ca import blocking
 from beamfly.ca.blocking import ChannelType, Client, block, interrupt, subscribe
 from beamfly.ca.dbr import Dbr
 from beamfly.ca.session import Session
-from beamfly.errors import BadValue, CARefused, CATimeout
+from beamfly.errors import BadValue, CADisconnected, CARefused, CATimeout
 
 from .c_ioc import CIoc
 
@@ -91,6 +91,23 @@ def test_the_next_connection_reads_what_was_written() -> None:
     for number in range(100):
         write("T:long", number)
         assert read("T:long").data.tolist() == [number]
+
+
+def test_a_client_that_is_closed_says_so(ioc: CIoc) -> None:
+    client = Client(ioc.config)
+    channel = client.connect("T:ao")
+    client.close()
+    asks = (
+        channel.get,
+        lambda: channel.put(1.0),
+        lambda: channel.put(1.0, wait=True),
+        lambda: client.connect("T:ao"),
+        lambda: client.get_many([channel]),
+        lambda: client.run(0.01),
+    )
+    for ask in asks:
+        with pytest.raises(CADisconnected, match="the client is closed"):
+            ask()
 
 
 def test_text_goes_to_arrays_of_characters(ioc: CIoc) -> None:

@@ -14,6 +14,7 @@ from beamfly.ca.client import ClientCore
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.config import Config
 from beamfly.ca.rules import CircuitState
+from beamfly.ca.status import ECA_DISCONN
 from beamfly.errors import CADisconnected, ProtocolError
 
 TICK = 0.05
@@ -129,7 +130,13 @@ class Driver:
         Args:
             done: Asked after every step.
             end: In time.monotonic().
+
+        Raises:
+            CADisconnected: It is closed.
         """
+        if self.closed:
+            msg = "the client is closed; nothing was done"
+            raise CADisconnected(msg, status=ECA_DISCONN)
         while True:
             self.pump()
             if done():
