@@ -49,6 +49,6 @@ class Columns:
         return self._ready
 
     def _fetch(self) -> None:
-        """Import numpy."""
-        import_module("numpy")
+        """Import numpy, and what uses it."""
+        import_module("beamfly.ca.runs")
         self._ready = True

@@ -16,7 +16,6 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from beamfly.ca import runs
 from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import Dbr, Family, layout, padded
 from beamfly.ca.header import SHAPE, shape
@@ -149,6 +148,8 @@ class ReadLane:
         size = self._record.size
         several = 0 if self._is_text else self._run.look(view, at, count)
         if several and self._columns.ready(count):
+            from beamfly.ca import runs
+
             bulks: list[Any] = self._pending.bulks
             after = runs.bulk_run(view, at, several, self._code, self.shape, bulks)
             self._run.found(several, (after - at) // size)

@@ -1,5 +1,7 @@
 """Long runs of messages, parsed with numpy: for `beamfly.ca.lanes` and `updates`.
 
+These import it when numpy is to be used, see `beamfly.ca.columns`.
+
 Columns are made into Python lists at once, which is several times faster than to unpack
 message by message; what is called per message is only the callback.
 """
@@ -8,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Protocol
+
+import numpy as np
 
 from beamfly.ca.dbr import STRING_BYTES, Dbr, layout, padded
 from beamfly.ca.header import HEADER_BYTES
@@ -76,20 +80,15 @@ class _Block:
     """
 
     def __init__(self, view: memoryview, at: int, end: int) -> None:
-        import numpy
-
-        self.numpy = numpy
         self.view, self.at = view, at
         self.count = (end - at) // 8
         """How many words there are."""
-        self.words = numpy.frombuffer(view, "u8", self.count, at)
+        self.words = np.frombuffer(view, "u8", self.count, at)
 
     def at_words(self, kind: Any, offset: int) -> Any:
         """What stands so many bytes behind each word, as far as there are bytes."""
-        count = self.count - (offset + self.numpy.dtype(kind).itemsize - 1) // 8
-        return self.numpy.ndarray(
-            (max(0, count),), kind, self.view, self.at + offset, (8,)
-        )
+        count = self.count - (offset + np.dtype(kind).itemsize - 1) // 8
+        return np.ndarray((max(0, count),), kind, self.view, self.at + offset, (8,))
 
     def starts(self, heads: Any) -> Any:
         """What all updates start with, as records."""
@@ -108,10 +107,10 @@ class _Block:
         # a small message tells the size of its payload in its fourth byte
         last = first + HEADER_BYTES + self.at_words("u1", 3)[heads]
         first += offset
-        last = self.numpy.minimum(last, first + STRING_BYTES)
+        last = np.minimum(last, first + STRING_BYTES)
         spans = zip(first.tolist(), last.tolist(), strict=True)
         texts = [readable(bytes(self.view[start:end])) for start, end in spans]
-        return self.numpy.array(texts, object)
+        return np.array(texts, object)
 
 
 _Found = tuple[Any, list[int] | Any, int]
@@ -141,8 +140,8 @@ def _mixed(block: _Block) -> _Found:
     Whatever looks like the first word of an update may be one; it is one if it stands
     where another ends, and the first stands at 0.
     """
-    numpy, words = block.numpy, block.words
-    heads = numpy.flatnonzero((words[: 1 - PREFIX_BYTES // 8] & _FIXED) == _UPDATE)
+    words = block.words
+    heads = np.flatnonzero((words[: 1 - PREFIX_BYTES // 8] & _FIXED) == _UPDATE)
     shapes = words[heads].view("u1").reshape(-1, 8)
     codes = shapes[:, 5]
     lengths = _lengths()[codes.astype("i8") * 8 + shapes[:, 3] // 8]
@@ -159,10 +158,9 @@ def _values(block: _Block, heads: Any, codes: Any) -> list[Any]:
     """The values of updates, in their order."""
     if len(codes) == 1:
         return block.column(int(codes[0]), heads).tolist()
-    numpy = block.numpy
-    values = numpy.empty(len(heads), object)
-    for code in numpy.flatnonzero(numpy.bincount(codes)).tolist():
-        which = numpy.flatnonzero(codes == code)
+    values = np.empty(len(heads), object)
+    for code in np.flatnonzero(np.bincount(codes)).tolist():
+        which = np.flatnonzero(codes == code)
         values[which] = block.column(code, heads[which])
     return values.tolist()
 
@@ -178,9 +176,7 @@ def _prefix_dtype() -> Any:
 @cache
 def _lengths() -> Any:
     """Words of an update by 8 * type + words of payload, 0 if there is none such."""
-    import numpy
-
-    lengths = numpy.zeros(32 * 8, "i8")
+    lengths = np.zeros(32 * 8, "i8")
     for code in range(Dbr.TIME_STRING, Dbr.TIME_DOUBLE + 1):
         row = layout(code)
         most = padded(row.size(1))
@@ -207,10 +203,8 @@ def bulk_run(
     asker = next((bulk for bulk in bulks if bulk.low <= first < bulk.high), None)
     if asker is None:
         return at
-    import numpy
-
     rows = rows[: asker.high - first]
-    expected = numpy.arange(first, first + len(rows))
+    expected = np.arange(first, first + len(rows))
     same = (rows["shape"] == wanted) & (rows["ok"] == 1) & (rows["number"] == expected)
     count = len(rows) if same.all() else int(same.argmin())
     if count:
@@ -222,9 +216,7 @@ def bulk_run(
 
 def _rows(view: memoryview, at: int, count: int, code: Dbr) -> Any:
     """Messages in the buffer as numpy records."""
-    import numpy
-
-    return numpy.frombuffer(view, _message_dtype(code), count, at)
+    return np.frombuffer(view, _message_dtype(code), count, at)
 
 
 @cache
@@ -240,9 +232,7 @@ def _message_dtype(code: Dbr) -> Any:
 
 def _dtype(fields: Mapping[str, tuple[str, int]], size: int) -> Any:
     """A numpy record of so many bytes, from types and offsets of its fields."""
-    import numpy
-
-    return numpy.dtype(
+    return np.dtype(
         {
             "names": list(fields),
             "formats": [kind for kind, _ in fields.values()],

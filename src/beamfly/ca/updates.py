@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from beamfly.ca import runs
 from beamfly.ca.columns import Columns
 from beamfly.ca.dbr import STRING_BYTES, Dbr, Family, layout, padded, promote
 from beamfly.ca.header import HEADER_BYTES, SHAPE, shape
@@ -84,6 +83,8 @@ class EventLane:
         take longer than the run.
         """
         if self._alike >= LONG_BYTES <= end - at and self._columns.ready(_LONG):
+            from beamfly.ca import runs
+
             most = min(end, at + min(2 * self._alike, MOST_BYTES))
             after = runs.event_run(view, at, most, self._sinks, self._failed)
         else:
