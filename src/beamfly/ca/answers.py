@@ -181,36 +181,44 @@ _FORMS = [_form(code) for code in Dbr]
 """By type."""
 
 
-class Ready(NamedTuple):
-    """How a number goes as its own TIME type in an update, all of it in one go."""
-
-    head: int
-    """The first 8 header bytes as a number."""
-    pack: Callable[..., bytes]
-    """Of head, ECA_NORMAL, the client's number, status, severity, seconds since 1990,
-    nanoseconds, value."""
+Update = Callable[[int, Readable], bytes]
+"""A client's number and a number's source -> the whole update."""
 
 
-def _ready(code: Dbr) -> Ready | None:
-    """What packs updates of a type, None if that needs more than one go."""
+def _update(code: Dbr) -> Update | None:
+    """What packs updates of a type in one go, None for those that have no form."""
     form = _FORMS[code]
-    if form is None or not form[3]:
+    if form is None:
         return None
-    row = layout(code)
+    row, head, fine = layout(code), Command.EVENT_ADD << 48 | form[1], ECA_NORMAL
     filling = padded(row.size(1)) - row.size(1)
     record = f"{HEAD.format}{row.prefix[1:]}{row.element_format}{filling}x"
-    return Ready(Command.EVENT_ADD << 48 | form[1], struct.Struct(record).pack)
+    pack = struct.Struct(record).pack
+
+    def plain(number: int, source: Readable) -> bytes:
+        return pack(head, fine, number, source.value)
+
+    def stamped(number: int, source: Readable) -> bytes:
+        status, severity = source.alarm
+        # never processed is 0, as with a record
+        seconds, nanoseconds = divmod((source.time_ns or EPOCH_NS) - EPOCH_NS, NANO)
+        if seconds >> 32:
+            seconds, nanoseconds = nearest(seconds)
+        value = source.value
+        return pack(head, fine, number, status, severity, seconds, nanoseconds, value)
+
+    return stamped if form[3] else plain
 
 
-_READY = [_ready(code) for code in Dbr]
+_UPDATES = [_update(code) for code in Dbr]
 """By type."""
 
 
-def ready(source: Readable, code: int, count: int) -> Ready | None:
-    """What packs updates of a source, None if that needs more than one go."""
+def update_of(source: Readable, code: int, count: int) -> Update | None:
+    """What packs updates of a source in one go, None if that needs more."""
     if count > 1 or not source.scalar or layout(code).base is not source.type:
         return None
-    return _READY[code]
+    return _UPDATES[code]
 
 
 def _number(source: Readable, form: _Form) -> Answer:

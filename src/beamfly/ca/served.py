@@ -1,6 +1,6 @@
 """A channel as the server has it, and how much of what a client may have."""
 
-from beamfly.ca.answers import Answer, ready, zeros
+from beamfly.ca.answers import Answer, update_of, zeros
 from beamfly.ca.filters import NO_FILTERS, FilteredSubscription, Filters, View
 from beamfly.ca.message import Access
 from beamfly.ca.pv import PV
@@ -75,12 +75,12 @@ class Served:
             mask: Bits of EventMask.
         """
         what = sink, self, number, code, count, mask
-        form = ready(self.pv, code, count)
+        pack = update_of(self.pv, code, count)
         made: Subscription
         if self.filters is not NO_FILTERS:
             made = FilteredSubscription(self.filters, self.view, *what)
-        elif form is not None:
-            made = NumberSubscription(form, *what)
+        elif pack is not None:
+            made = NumberSubscription(pack, *what)
         else:
             made = Subscription(*what)
         self.subscriptions[number] = made

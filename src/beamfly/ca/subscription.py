@@ -8,9 +8,8 @@ place of the last one: a client may miss values in between, never the latest.
 from collections import deque
 from typing import Any, Protocol
 
-from beamfly.ca.answers import EPOCH_NS, NANO, Answer, Ready, nearest
+from beamfly.ca.answers import Answer, Update
 from beamfly.ca.pv import PV
-from beamfly.ca.status import ECA_NORMAL
 
 WAITING = 8
 """Most updates of one subscription that wait for a slow client."""
@@ -117,38 +116,22 @@ class Subscription:
 
 
 class NumberSubscription(Subscription):
-    """Of one number as its own TIME type, which servers send thousands of per second.
+    """Of one number as its own type, which servers send thousands of per second.
 
     While the client keeps up an update is packed in one go, which takes less time than
     to share a payload with others. It gives the same bytes, which `tests/ca` checks.
     """
 
-    __slots__ = ("_head", "_pack")
+    __slots__ = ("_pack",)
 
-    def __init__(self, ready: Ready, *arguments: Any) -> None:
+    def __init__(self, pack: Update, *arguments: Any) -> None:
         """Prepare; the other arguments are those of `Subscription`."""
         super().__init__(*arguments)
-        self._head, self._pack = ready
+        self._pack = pack
 
     def changed(self, pv: Any) -> None:
         """There is something new to tell."""
-        stamp: int | None = pv.time_ns
-        if stamp is None or self._queue or not self.source.readable:
+        if self._queue or not self.source.readable:
             super().changed(pv)
-            return
-        status, severity = pv.alarm
-        seconds, nanoseconds = divmod(stamp - EPOCH_NS, NANO)
-        if seconds >> 32:
-            seconds, nanoseconds = nearest(seconds)
-        message = self._pack(
-            self._head,
-            ECA_NORMAL,
-            self.number,
-            status,
-            severity,
-            seconds,
-            nanoseconds,
-            pv.value,
-        )
-        if not self._sink.push(message):
+        elif not self._sink.push(self._pack(self.number, pv)):
             super().changed(pv)

@@ -110,10 +110,11 @@ class End:
 def test_updates_are_those_of_the_general_path(seed: int) -> None:
     pick = random.Random(seed)
     codes = [(pick.randint(0, 38), pick.choice(COUNTS)) for _ in NAMES * 2]
-    codes += [(14 + pv.type, pick.choice(COUNTS[:2])) for pv in make_pvs().values()]
+    for kind in (0, 14):
+        codes += [(kind + pv.type, pick.randint(0, 1)) for pv in make_pvs().values()]
     fast = End(codes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(served, "ready", lambda *what: None)
+        patch.setattr(served, "update_of", lambda *what: None)
         plain = End(codes)
     for _ in range(pick.randint(1, 60)):
         kind, same = pick.randrange(12), pick.randrange(1 << 32)
@@ -133,12 +134,12 @@ def test_updates_are_those_of_the_general_path(seed: int) -> None:
     assert not any(isinstance(each, NumberSubscription) for each in plain.subscriptions)
 
 
-def test_numbers_of_their_own_time_type_alone_are_packed_in_one_go() -> None:
+def test_numbers_of_their_own_types_alone_are_packed_in_one_go() -> None:
     codes = [(code, count) for code in range(39) for count in COUNTS]
     pvs = make_pvs()
     for name, pv in pvs.items():
-        fast = {row for row in codes if served.ready(pv, *row)}
-        own = {(14 + pv.type, 0), (14 + pv.type, 1)}
+        fast = {row for row in codes if served.update_of(pv, *row)}
+        own = {(kind + pv.type, count) for kind in (0, 14) for count in (0, 1)}
         assert fast == (set() if name in {"string", "many"} else own)
     end = End([(14 + pv.type, 0) for pv in pvs.values()])
     kinds = [isinstance(each, NumberSubscription) for each in end.subscriptions]
