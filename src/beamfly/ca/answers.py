@@ -39,7 +39,8 @@ from beamfly.ca.status import ECA_GETFAIL, ECA_NORMAL
 from beamfly.errors import BadValue
 
 NANO = 1_000_000_000
-EPOCH_NS = EPICS_EPOCH * NANO
+_LAST = 0xFFFFFFFF, NANO - 1
+_EPOCH_NS = EPICS_EPOCH * NANO
 FEW = 64
 """Arrays beyond so many elements are worth a numpy array of their own."""
 _LARGE = struct.Struct(">II")
@@ -200,10 +201,10 @@ def _update(code: Dbr) -> Update | None:
 
     def stamped(number: int, source: Readable) -> bytes:
         status, severity = source.alarm
-        # never processed is 0, as with a record
-        seconds, nanoseconds = divmod((source.time_ns or EPOCH_NS) - EPOCH_NS, NANO)
+        # the same as _stamp, without a step in between
+        seconds, nanoseconds = divmod((source.time_ns or _EPOCH_NS) - _EPOCH_NS, NANO)
         if seconds >> 32:
-            seconds, nanoseconds = nearest(seconds)
+            seconds, nanoseconds = _stamp(source)
         value = source.value
         return pack(head, fine, number, status, severity, seconds, nanoseconds, value)
 
@@ -225,12 +226,7 @@ def _number(source: Readable, form: _Form) -> Answer:
     """One number as its own type."""
     _, head, pack, is_time = form
     if is_time:
-        status, severity = source.alarm
-        # never processed is 0, as with a record
-        seconds, nanoseconds = divmod((source.time_ns or EPOCH_NS) - EPOCH_NS, NANO)
-        if seconds >> 32:
-            seconds, nanoseconds = nearest(seconds)
-        payload = pack(status, severity, seconds, nanoseconds, source.value)
+        payload = pack(*source.alarm, *_stamp(source), source.value)
     else:
         payload = pack(source.value)
     # the same as Answer(...), in half the time
@@ -257,21 +253,20 @@ def _metadata(source: Readable, row: Layout) -> Sequence[Any]:
         return ()
     status, severity = source.alarm
     if row.family is Family.TIME:
-        if source.time_ns is None:
-            return status, severity, 0, 0
-        seconds, nanoseconds = divmod(source.time_ns - EPOCH_NS, NANO)
-        if seconds >> 32:
-            seconds, nanoseconds = nearest(seconds)
-        return status, severity, seconds, nanoseconds
+        return status, severity, *_stamp(source)
     if row.code is Dbr.STSACK_STRING:
         transient = int(source.acknowledge_transient)
         return status, severity, transient, source.acknowledge_severity
     return status, severity, *_described(source.properties, row)
 
 
-def nearest(seconds: int) -> tuple[int, int]:
-    """Seconds and nanoseconds for a time before 1990 or after 2126."""
-    return (0, 0) if seconds < 0 else (0xFFFFFFFF, NANO - 1)
+def _stamp(source: Readable) -> tuple[int, int]:
+    """Seconds since 1990 and nanoseconds; never processed is 0, as with a record.
+
+    A time before 1990 or after 2126 is the nearest one that there is.
+    """
+    found = divmod((source.time_ns or _EPOCH_NS) - _EPOCH_NS, NANO)
+    return min(max(found, (0, 0)), _LAST) if found[0] >> 32 else found
 
 
 def _described(properties: Properties, row: Layout) -> list[Any]:
