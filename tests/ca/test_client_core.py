@@ -27,6 +27,7 @@ from beamfly.ca.messages import (
 )
 from beamfly.ca.native_messages import native
 from beamfly.ca.payloads import pack
+from beamfly.ca.pending import not_connected
 from beamfly.ca.rules import CircuitState
 from beamfly.ca.search import IN_FLIGHT, Searches, parse_datagram, parse_replies
 from beamfly.errors import (
@@ -172,6 +173,21 @@ def test_text_that_is_too_long_for_its_array() -> None:
     assert link is not None
     with pytest.raises(BadValue, match="has 9 bytes and chars holds 8; nothing was se"):
         native(link, "123456789")
+
+
+def test_whoever_is_not_connected_knows_why() -> None:
+    rig = Rig(server())
+    channel = rig.core.channel("nowhere")
+    rig.run()
+    text = str(not_connected(channel, 2.5))
+    assert text == "nowhere was not found within 2.5 s"
+    silent = rig.core.channel("d")
+    while silent.circuit is None:
+        rig.run()
+    silent.link = None
+    error = not_connected(silent, 2.5)
+    assert error.name == "d" and error.status == 80
+    assert "d was found on 10.0.0.1:5064, but was not connected within" in str(error)
 
 
 def test_what_was_under_way_names_its_pv_when_the_connection_goes() -> None:

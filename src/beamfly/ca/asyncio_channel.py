@@ -11,10 +11,10 @@ from beamfly.ca.dbr import CODES, Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
 from beamfly.ca.native_messages import NO_NUMBER, SIMPLE, native
 from beamfly.ca.payloads import Value, pack
-from beamfly.ca.pending import NEVER
+from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
-from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
-from beamfly.errors import CADisconnected, CAError, CATimeout
+from beamfly.ca.status import ECA_DISCONN
+from beamfly.errors import CADisconnected, CAError
 
 if TYPE_CHECKING:
     from beamfly.ca.asyncio import Client
@@ -157,8 +157,7 @@ class Channel:
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:
-            msg = f"{self.name} was not found within {timeout} s"
-            raise CATimeout(msg, name=self.name, status=ECA_TIMEOUT) from None
+            raise not_connected(self.core, timeout) from None
         finally:
             self._forget(future)
 

@@ -28,7 +28,7 @@ from beamfly.ca.message import EventMask
 from beamfly.ca.native_messages import SIMPLE, native
 from beamfly.ca.notices import blame, warn
 from beamfly.ca.payloads import Value, pack
-from beamfly.ca.pending import NEVER
+from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_TIMEOUT
 from beamfly.errors import BadValue, CATimeout
@@ -113,9 +113,7 @@ class Client:
             return not missing
 
         if not self.driver.run_until(done, time.monotonic() + timeout):
-            name = missing[-1].name
-            msg = f"{name} was not found within {timeout} s"
-            raise CATimeout(msg, name=name, status=ECA_TIMEOUT)
+            raise not_connected(missing[-1], timeout)
 
     def get_many(
         self, channels: Sequence["Channel"], timeout: float = DEFAULT_TIMEOUT
@@ -244,8 +242,7 @@ class Channel:
         if dbr is None:
             dbr = promote(core.native_type, family)
         if circuit is None:
-            msg = f"{self.name} was not found within {timeout} s"
-            raise CATimeout(msg, name=self.name, status=ECA_TIMEOUT)
+            raise not_connected(core, timeout)
         answer = Answer(core, end)
         circuit.read(core, dbr, count, answer)
         self._driver.exchange(circuit, lambda: answer.done, NEVER)

@@ -256,6 +256,17 @@ class Pending(dict[int, Request]):
         return None
 
 
+def not_connected(channel: Channel, seconds: float | None) -> CATimeout:
+    """The error for a PV that was waited for in vain."""
+    text = f"{channel.name} was not found within {seconds} s"
+    if channel.circuit is not None and channel.link is None:
+        text = (
+            f"{channel.name} was found on {channel.circuit.host}, but was not "
+            f"connected within {seconds} s: TCP is not let through, or the server hangs"
+        )
+    return CATimeout(text, name=channel.name, status=ECA_TIMEOUT)
+
+
 def _timeout(channel: Channel, host: str) -> CATimeout:
     """The error for an answer that did not come."""
     msg = f"{channel.name} on {host} did not answer in time"

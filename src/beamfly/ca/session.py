@@ -11,10 +11,11 @@ from beamfly.ca.dbr import Dbr, layout
 from beamfly.ca.driver import NEVER, Driver
 from beamfly.ca.notices import warn
 from beamfly.ca.payloads import pack, pack_characters, whole
+from beamfly.ca.pending import not_connected
 from beamfly.ca.raw_circuit import RawCircuit
 from beamfly.ca.responses import ReadNotifyResponse, ReadResponse, WriteNotifyResponse
-from beamfly.ca.status import ECA_DISCONN, ECA_TIMEOUT
-from beamfly.errors import CADisconnected, CATimeout
+from beamfly.ca.status import ECA_DISCONN
+from beamfly.errors import CADisconnected
 
 
 class Session:
@@ -36,8 +37,7 @@ class Session:
         end = time.monotonic() + self._timeout
         if not self._driver.run_until(lambda: all(c.link for c in channels), end):
             missing = next(one for one in channels if not one.link)
-            msg = f"{missing.name} was not found within {self._timeout} s"
-            raise CATimeout(msg, name=missing.name, status=ECA_TIMEOUT)
+            raise not_connected(missing, self._timeout)
         return channels
 
     def run_until(self, done: Callable[[], bool], end: float) -> None:

@@ -14,12 +14,12 @@ from beamfly.ca.dbr import Dbr, Family, promote
 from beamfly.ca.ledger import Link
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
-from beamfly.ca.pending import NEVER
+from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import readable
-from beamfly.ca.status import ECA_DISCONN, ECA_NORDACCESS, ECA_TIMEOUT
+from beamfly.ca.status import ECA_DISCONN, ECA_NORDACCESS
 from beamfly.devices.ca_channels import ChannelHold
 from beamfly.devices.ca_converters import Facts
-from beamfly.errors import BeamflyError, CADisconnected, CARefused, CATimeout
+from beamfly.errors import BeamflyError, CADisconnected, CARefused
 
 _MAY_READ = Access.READ.value
 _FLOATS = (Dbr.FLOAT, Dbr.DOUBLE)
@@ -145,8 +145,7 @@ class Sought(Request):
             )
             self.on_error(CaAbsent(msg, name=self.pv, status=ECA_DISCONN))
             return
-        msg = f"{self.pv} was not found within {self.timeout} s"
-        self.on_error(CATimeout(msg, name=self.pv, status=ECA_TIMEOUT))
+        self.on_error(not_connected(self.channel, self.timeout))
 
     def on_error(self, error: Exception) -> None:
         """Why it is not there."""
