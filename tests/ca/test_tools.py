@@ -521,6 +521,12 @@ def test_doctor_says_who_is_denied_what(monkeypatch: pytest.MonkeyPatch) -> None
     assert "access security decides" in secret.output
 
 
+@pytest.mark.parametrize("name", ["", "T:\udcff", "x" * 501])
+def test_doctor_asks_for_names_only(name: str) -> None:
+    with pytest.raises(BadValue, match="cannot be the name of a PV"):
+        run(ca, "doctor", name)
+
+
 def test_doctor_knows_the_networks_of_this_machine(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

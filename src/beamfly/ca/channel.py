@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from beamfly.ca.client_circuit import ClientCircuit
 
 
+LONGEST_NAME = 500
+"""Bytes of a PV name that fit a message."""
+
+
+def can_be(name: Any) -> bool:
+    """Whether a PV can have this name, whatever it is."""
+    try:
+        return "\0" not in name and 0 < len(name.encode()) <= LONGEST_NAME
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        return False
+
+
 class ConnectionState(Enum):
     """How far a client's channel is; values as in libca's ca_state."""
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from beamfly.ca.addresses import Address, dotted, host_of, number_of
 from beamfly.ca.beacons import BeaconWatch, Rhythm
-from beamfly.ca.channel import Channel, Monitor
+from beamfly.ca.channel import Channel, Monitor, can_be
 from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply
 from beamfly.ca.frozen import Frozen, frozen
@@ -37,8 +37,6 @@ REGISTER_QUICKLY = 10
 """How often registration is tried every second, before it becomes every 30 s."""
 LISTENING_SECONDS = 30.0
 """After so long every server that was there has been heard: an unknown one is new."""
-LONGEST_NAME = 500
-"""Bytes of a PV name that fit a message."""
 
 
 @frozen
@@ -126,7 +124,7 @@ class ClientCore:
     def look_for(self, names: Sequence[str], priority: int = 0) -> list[Channel]:
         """`channel` for many names; if one is impossible none is looked for."""
         for name in names:
-            if not name or "\0" in name or len(name.encode()) > LONGEST_NAME:
+            if not can_be(name):
                 msg = f"{name!r:.60} cannot be the name of a PV; it is not looked for"
                 raise BadValue(msg)
         if not 0 <= priority <= 99:

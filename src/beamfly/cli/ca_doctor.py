@@ -11,7 +11,7 @@ import click
 
 from beamfly.ca import sockets
 from beamfly.ca.addresses import host_of
-from beamfly.ca.channel import Channel
+from beamfly.ca.channel import Channel, can_be
 from beamfly.ca.config import Address, Config
 from beamfly.ca.datagrams import Search, Version
 from beamfly.ca.dbr import Dbr, Family
@@ -21,7 +21,7 @@ from beamfly.ca.payloads import Value
 from beamfly.ca.search import parse_replies
 from beamfly.ca.tool_text import Look, alarm, elements, stamp
 from beamfly.cli.ca_session import CommandSession, choose_type
-from beamfly.errors import RemoteProtocolError
+from beamfly.errors import BadValue, RemoteProtocolError
 
 SKEW_SECONDS = 5.0
 """A time stamp this far in the future means that two clocks disagree."""
@@ -62,6 +62,9 @@ class Server:
 def doctor(pv: str, wait: float) -> None:
     """Find out why a PV cannot be reached, or how well it can."""
     config = Config.from_environment()
+    if not can_be(pv):
+        msg = f"{pv!r:.60} cannot be the name of a PV; it is not looked for"
+        raise BadValue(msg)
     addresses = list(_settings(config))
     servers = _search(pv, addresses, config, wait)
     if not servers and not config.name_servers:
