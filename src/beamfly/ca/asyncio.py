@@ -206,8 +206,12 @@ class Client:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        for wire in tuple(self._wires.values()):
-            wire.finish()
+        for circuit, wire in tuple(self._wires.items()):
+            if wire.connected:
+                wire.finish()
+            else:
+                # a task that is cancelled before its first step cannot do this
+                del self._wires[circuit]
 
     # ---- bytes and time
 

@@ -44,6 +44,11 @@ class Wire(asyncio.BufferedProtocol):
         self._paused = False
         self._unanswered = False
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to close."""
+        return self._transport is not None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there: send what waits."""
         self._transport = cast(asyncio.Transport, transport)

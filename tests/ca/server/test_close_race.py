@@ -4,6 +4,8 @@ import asyncio
 import gc
 
 from beamfly.ca import Server
+from beamfly.ca.asyncio import Client
+from beamfly.ca.config import Config
 
 
 async def test_a_client_that_connects_while_the_server_closes_is_dropped() -> None:
@@ -26,6 +28,29 @@ async def test_a_client_that_connects_while_the_server_closes_is_dropped() -> No
         finally:
             writer.close()
     # a transport that nobody closed warns here, and warnings are errors
+    gc.collect()
+
+
+async def test_a_client_that_is_cancelled_ends() -> None:
+    async with Server({"X:value": 1.5, "X:other": 2.5}, port=0) as server:
+        where = (("127.0.0.1", server.port),)
+        config = Config(addresses=where, auto_addresses=False, repeater_port=9)
+
+        async def read() -> list[float]:
+            async with Client(config) as client:
+                channels = await client.connect_many(["X:value", "X:other"])
+                return await client.get_many(channels)
+
+        for turns in range(1000):
+            reading = asyncio.ensure_future(read())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading], timeout=20)
+            assert reading.done()
+            if not reading.cancelled():
+                break
+        assert turns > 3 and reading.result() == [1.5, 2.5]
     gc.collect()
 
 
