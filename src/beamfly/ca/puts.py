@@ -80,7 +80,8 @@ class Put:
         """
         hook = self.pv.on_put
         work = None if hook is None else hook(self)
-        if work is not None:
+        # a lambda has a result, whether it means it or not
+        if work is not None and hasattr(work, "__await__"):
             return PutWaits(self, work)
         self.settle()
         return None

@@ -203,6 +203,8 @@ class PV:
         alarm = NO_ALARM
         if severity is not _FINE or status is not _NOTHING_WRONG:
             alarm = Alarm(AlarmStatus(status), Severity(severity))
+        if time_ns is not None and type(time_ns) is not int:
+            time_ns = _whole(time_ns)
         self.publish(self.store(value, time_ns, alarm))
 
     def store(
@@ -312,6 +314,15 @@ class PV:
             self._archived = new
             events |= _LOG
         return events
+
+
+def _whole(time_ns: Any) -> int:
+    """A time stamp that is no int."""
+    try:
+        return int(time_ns)
+    except (TypeError, ValueError, OverflowError):
+        msg = f"{time_ns!r:.60} are no nanoseconds since 1970; nothing was changed"
+        raise BadValue(msg) from None
 
 
 def moved(old: float, new: float, deadband: float) -> bool:

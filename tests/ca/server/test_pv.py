@@ -314,6 +314,13 @@ def test_time_stamps() -> None:
     assert pv.time_ns == 5
     pv.post(3.0, time_ns=7)
     assert pv.time_ns == 7
+    for time_ns in (7.5e9, np.int64(7_500_000_000)):
+        pv.post(4.0, time_ns=time_ns)  # pyright: ignore
+        assert pv.time_ns == 7_500_000_000 and type(pv.time_ns) is int
+    for nonsense in ("now", math.nan, math.inf, [1]):
+        with pytest.raises(BadValue, match="no nanoseconds since 1970"):
+            pv.post(5.0, time_ns=nonsense)  # pyright: ignore
+    assert pv.value == 4.0
 
 
 def test_acknowledging() -> None:

@@ -118,6 +118,15 @@ async def test_coroutine_hooks_take_their_time() -> None:
         assert server["x"].value == 3.0
 
 
+async def test_what_a_hook_returns_is_nothing_unless_it_can_be_awaited() -> None:
+    kept: list[float] = []
+    pv = PV(0.0, on_put=lambda put: kept.append(put.value) or 42)  # pyright: ignore
+    async with make_server({"a": pv}) as server, client_of(server) as client:
+        channel = await client.connect("a")
+        await channel.put(1.5, wait=True)
+        assert (kept, await channel.get()) == ([1.5], 1.5)
+
+
 async def test_close_ends_hooks_and_circuits() -> None:
     async def forever(put: Put) -> None:
         await asyncio.Event().wait()
