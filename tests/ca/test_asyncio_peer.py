@@ -19,7 +19,13 @@ from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr, layout
 from beamfly.ca.message import Access
 from beamfly.ca.payloads import Value
-from beamfly.errors import BadValue, CADisconnected, CARefused, CATimeout
+from beamfly.errors import (
+    BadValue,
+    CADisconnected,
+    CARefused,
+    CATimeout,
+    LocalProtocolError,
+)
 
 from .c_ioc import CIoc, free_port, running
 
@@ -166,6 +172,26 @@ async def test_refused_writes_are_logged(
     await channel.put("x")
     await channel.get()
     await until(lambda: "T:ao.NAME was not written: Write access denied" in caplog.text)
+
+
+async def test_arguments_that_make_no_sense_do_no_harm(client: Client) -> None:
+    channel = await client.connect("T:ao")
+    for ask in (
+        lambda: channel.get(count=-1),
+        lambda: channel.read(count=1.5),  # pyright: ignore
+        lambda: channel.monitor(print, count=-1),
+        lambda: channel.monitor(print, mask=0),
+        lambda: channel.put(1.0, dbr=20),
+        lambda: channel.put(None, wait=True),
+    ):
+        with pytest.raises(BadValue):
+            await ask()  # pyright: ignore
+    with pytest.raises(LocalProtocolError, match="no DBR type 99"):
+        channel.monitor(print, dbr=99)  # pyright: ignore
+    # a name is not a list of letters
+    with pytest.raises(CATimeout, match=r"T:nothing was not found within 0\.1 s"):
+        await client.connect_many("T:nothing", timeout=0.1)
+    assert isinstance(await channel.get(), float)
 
 
 async def test_monitors_and_their_errors(

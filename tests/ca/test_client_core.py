@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beamfly.ca.beacons import BeaconWatch, Rhythm
 from beamfly.ca.bulk import checked
-from beamfly.ca.channel import ConnectionState, Monitor
+from beamfly.ca.channel import ConnectionState, Monitor, checked_count
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.group import Part
@@ -25,7 +25,7 @@ from beamfly.ca.messages import (
     ServerDisconnect,
     WriteNotify,
 )
-from beamfly.ca.native_messages import native
+from beamfly.ca.native_messages import native, typed
 from beamfly.ca.payloads import pack
 from beamfly.ca.pending import not_connected
 from beamfly.ca.rules import CircuitState
@@ -173,6 +173,30 @@ def test_text_that_is_too_long_for_its_array() -> None:
     assert link is not None
     with pytest.raises(BadValue, match="has 9 bytes and chars holds 8; nothing was se"):
         native(link, "123456789")
+
+
+def test_a_channel_that_is_closed_is_not_monitored() -> None:
+    rig = Rig(server())
+    channel = rig.connect("d")
+    rig.core.close_channel(channel)
+    monitor = Monitor(channel, lambda core: (20, 0), 1, print, print)
+    with pytest.raises(CADisconnected, match="d is closed; it is not monitored"):
+        rig.core.monitor(monitor)
+
+
+@pytest.mark.parametrize("count", [-1, 2.5, "1", None, 1 << 32])
+def test_numbers_of_elements(count: Any) -> None:
+    with pytest.raises(BadValue, match="is no number of elements of d; nothing was a"):
+        checked_count("d", count)
+    assert checked_count("d", np.int64(7)) == 7
+
+
+@pytest.mark.parametrize("code", [-1, 7, 20, 38, 99])
+def test_types_that_can_be_written(code: int) -> None:
+    with pytest.raises(BadValue, match=f"{code} is no DBR type to be written"):
+        typed(code, 1)
+    assert typed(Dbr.PUT_ACKT, 1)[:2] == (35, 1)
+    assert typed(2, 1.5) == (2, 1, bytes.fromhex("3fc00000"))
 
 
 def test_whoever_is_not_connected_knows_why() -> None:

@@ -32,10 +32,10 @@ from beamfly.ca.client_circuit import ClientCircuit
 from beamfly.ca.columns import Columns
 from beamfly.ca.config import Address, Config
 from beamfly.ca.group import Groups
-from beamfly.ca.pending import NEVER
+from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.rules import CircuitState
-from beamfly.errors import CADisconnected
+from beamfly.errors import CADisconnected, CATimeout
 
 __all__ = ["DEFAULT_TIMEOUT", "Channel", "Client", "Reading", "Subscription"]
 log = logging.getLogger("beamfly.ca")
@@ -117,7 +117,7 @@ class Client:
 
     def channels(self, names: Iterable[str], priority: int = 0) -> list[Channel]:
         """`channel` for many names; if one is impossible none is looked for."""
-        wanted = list(names)
+        wanted = [names] if isinstance(names, str) else list(names)
         if self.closed:
             text = ", ".join(wanted)
             msg = f"the client is closed; {text:.200} is not looked for"
@@ -147,7 +147,10 @@ class Client:
             for channel in channels:
                 if not channel.connected:
                     left = None if end is None else max(0.0, end - self.loop.time())
-                    await channel.wait_connected(left)
+                    try:
+                        await channel.wait_connected(left)
+                    except CATimeout:
+                        raise not_connected(channel.core, timeout) from None
         except BaseException:
             for channel in channels:
                 channel.close()

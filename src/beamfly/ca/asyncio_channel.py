@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.asyncio_wire import BURST_BYTES
 from beamfly.ca.channel import Channel as CoreChannel
-from beamfly.ca.channel import ConnectionState, Monitor, Request
+from beamfly.ca.channel import ConnectionState, Monitor, Request, checked_count
 from beamfly.ca.dbr import CODES, Dbr, Family, layout, promote
 from beamfly.ca.message import Access, EventMask
-from beamfly.ca.native_messages import NO_NUMBER, SIMPLE, native
-from beamfly.ca.payloads import Value, pack
+from beamfly.ca.native_messages import NO_NUMBER, SIMPLE, native, typed
+from beamfly.ca.payloads import Value
 from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_DISCONN
@@ -223,6 +223,8 @@ class Channel:
         link, circuit = core.link, core.circuit
         if link is None or circuit is None:
             return self._read_later(dbr, family, count, timeout, make)
+        if count:
+            count = checked_count(core.name, count)
         client = self.client
         future: asyncio.Future[Any] = client.loop.create_future()
         deadline = NEVER if timeout is None else client.loop.time() + timeout
@@ -291,7 +293,7 @@ class Channel:
                     return self.client.nothing
             dbr, count, data = native(link, value)
         else:
-            count, data = pack(dbr, value)
+            dbr, count, data = typed(dbr, value)
         client = self.client
         if not wait:
             circuit.write(core, dbr, count, data)
@@ -333,6 +335,9 @@ class Channel:
             on_error: Told of failures; None: they are logged, and a callback that
                 raises ends the subscription.
         """
+        count = checked_count(self.name, count)
+        if dbr is not None:
+            dbr = layout(dbr).base
 
         def choose(core: CoreChannel) -> tuple[int, int]:
             base = core.native_type if dbr is None else dbr

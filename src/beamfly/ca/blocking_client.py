@@ -19,15 +19,15 @@ from typing import Any, Self
 
 from beamfly.ca.bulk import Bulk, checked
 from beamfly.ca.channel import Channel as CoreChannel
-from beamfly.ca.channel import Monitor, Request
+from beamfly.ca.channel import Monitor, Request, checked_count
 from beamfly.ca.config import Config
 from beamfly.ca.dbr import Dbr, Family, layout, promote
 from beamfly.ca.driver import Driver
 from beamfly.ca.group import Group, Groups
 from beamfly.ca.message import EventMask
-from beamfly.ca.native_messages import SIMPLE, native
+from beamfly.ca.native_messages import SIMPLE, native, typed
 from beamfly.ca.notices import blame, warn
-from beamfly.ca.payloads import Value, pack
+from beamfly.ca.payloads import Value
 from beamfly.ca.pending import NEVER, not_connected
 from beamfly.ca.readings import DEFAULT_TIMEOUT, Reading
 from beamfly.ca.status import ECA_TIMEOUT
@@ -94,7 +94,8 @@ class Client:
         self, names: Iterable[str], timeout: float = DEFAULT_TIMEOUT
     ) -> list["Channel"]:
         """Channels in the order of the names, all connected; CATimeout names one."""
-        channels = [Channel(self, core) for core in self.core.look_for([*names])]
+        wanted = [names] if isinstance(names, str) else [*names]
+        channels = [Channel(self, core) for core in self.core.look_for(wanted)]
         try:
             self.wait_connected(channels, timeout)
         except BaseException:
@@ -234,6 +235,7 @@ class Channel:
         self, dbr: Dbr | None, family: Family, count: int, timeout: float
     ) -> tuple[Any, ...]:
         """What the server answers."""
+        count = checked_count(self.name, count)
         end = time.monotonic() + timeout
         core = self.core
         if core.link is None:
@@ -295,7 +297,7 @@ class Channel:
                 return None
             dbr, count, data = native(core.link, value)
         else:
-            count, data = pack(layout(dbr).base, value)
+            dbr, count, data = typed(dbr, value)
         if not wait:
             circuit.write(core, dbr, count, data)
             return None
@@ -321,6 +323,9 @@ class Channel:
             mask: Bits of EventMask.
             on_error: Told of failures, and of what the callback raises; None: logged.
         """
+        count = checked_count(self.name, count)
+        if dbr is not None:
+            dbr = layout(dbr).base
 
         def choose(core: CoreChannel) -> tuple[int, int]:
             base = core.native_type if dbr is None else dbr

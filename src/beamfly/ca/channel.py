@@ -8,6 +8,7 @@ fail; monitors survive and are made anew.
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from beamfly.ca.dbr import CODES, Dbr
@@ -29,6 +30,18 @@ def can_be(name: Any) -> bool:
         return "\0" not in name and 0 < len(name.encode()) <= LONGEST_NAME
     except (AttributeError, TypeError, UnicodeEncodeError):
         return False
+
+
+def checked_count(name: str, count: Any) -> int:
+    """A number of elements to ask for; BadValue if it is none."""
+    try:
+        number = index(count)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 1 << 32:
+        msg = f"{count!r:.60} is no number of elements of {name}; nothing was asked"
+        raise BadValue(msg)
+    return number
 
 
 class ConnectionState(Enum):

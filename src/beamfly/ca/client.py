@@ -159,6 +159,9 @@ class ClientCore:
     def monitor(self, monitor: Monitor) -> None:
         """Subscribe, now and whenever its channel connects."""
         channel = monitor.channel
+        if channel.closed:
+            msg = f"{channel.name} is closed; it is not monitored"
+            raise CADisconnected(msg, name=channel.name, status=ECA_DISCONN)
         if not channel.monitors:
             channel.monitors = {}
         channel.monitors[monitor] = None

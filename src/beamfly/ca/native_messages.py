@@ -117,6 +117,14 @@ def native(link: Link, value: Any) -> tuple[int, int, Piece]:
     return Dbr.CHAR, len(raw), raw
 
 
+def typed(code: int, value: Any) -> tuple[int, int, Piece]:
+    """Type, count and bytes of a value that is to be sent as a type."""
+    if not (0 <= code <= Dbr.DOUBLE or code in (Dbr.PUT_ACKT, Dbr.PUT_ACKS)):
+        msg = f"{code} is no DBR type to be written, which are 0 to 6; nothing was sent"
+        raise BadValue(msg)
+    return code, *pack(code, value)
+
+
 def write(
     command: Command, code: int, count: int, sid: int, number: int, data: Piece
 ) -> list[Piece]:
