@@ -15,6 +15,7 @@ from beamfly.ca.channel import ConnectionState, Monitor, checked_count
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.group import Part
+from beamfly.ca.ledger import Link
 from beamfly.ca.header import Header
 from beamfly.ca.message import Command
 from beamfly.ca.messages import (
@@ -173,6 +174,14 @@ def test_text_that_is_too_long_for_its_array() -> None:
     assert link is not None
     with pytest.raises(BadValue, match="has 9 bytes and chars holds 8; nothing was se"):
         native(link, "123456789")
+
+
+def test_elements_that_an_array_has_no_room_for() -> None:
+    link = Link(1, "wave")
+    link.type, link.count = Dbr.DOUBLE, 3
+    assert native(link, [1, 2, 3])[:2] == (Dbr.DOUBLE, 3)
+    with pytest.raises(BadValue, match="4 elements are too many: wave holds 3; nothin"):
+        native(link, np.zeros(4))
 
 
 def test_a_channel_that_is_closed_is_not_monitored() -> None:

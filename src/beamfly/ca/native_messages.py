@@ -104,7 +104,11 @@ def native(link: Link, value: Any) -> tuple[int, int, Piece]:
     those; all else as the PV's own type.
     """
     if not isinstance(value, (str, bytes)):
-        return link.type, *pack(link.type, value)
+        count, data = pack(link.type, value)
+        if count > link.count:
+            msg = f"{count} elements are too many: {link.name} holds {link.count}"
+            raise BadValue(f"{msg}; nothing was sent")
+        return link.type, count, data
     if link.type != Dbr.CHAR or link.count == 1:
         return Dbr.STRING, *pack(Dbr.STRING, value)
     raw = value if isinstance(value, bytes) else value.encode()
