@@ -15,8 +15,8 @@ from beamfly.ca.channel import ConnectionState, Monitor, checked_count
 from beamfly.ca.datagrams import Beacon, RepeaterConfirm, SearchReply, Version
 from beamfly.ca.dbr import Dbr, Family
 from beamfly.ca.group import Part
-from beamfly.ca.ledger import Link
 from beamfly.ca.header import Header
+from beamfly.ca.ledger import Link
 from beamfly.ca.message import Command
 from beamfly.ca.messages import (
     AccessRights,
