@@ -86,6 +86,8 @@ def parse_assignment(text: str) -> tuple[str, PV]:
         value: Any = json.loads(raw)
     except ValueError:
         value = raw
-    if isinstance(value, dict):
-        return name, _pv(cast("dict[str, Any]", value))
-    return name, PV(value)
+    try:
+        return name, _pv(value)
+    except BadValue as error:
+        msg = f"{name} cannot be served: {error}"
+        raise BadValue(msg) from error

@@ -103,6 +103,12 @@ def test_assignments(text: str, base: Dbr, shown: str) -> None:
     assert (name, pv.type, str(pv)) == ("x", base, shown)
 
 
+@pytest.mark.parametrize("text", ["x=[]", 'x={"value": 1, "hihi": "hot"}'])
+def test_assignments_that_are_wrong_name_the_pv(text: str) -> None:
+    with pytest.raises(BadValue, match="x cannot be served: "):
+        parse_assignment(text)
+
+
 def test_no_assignment() -> None:
     for text in ("x", "=1"):
         with pytest.raises(BadValue):
