@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# the clients import it once that pays, which would look like a leak
+import numpy as np  # noqa: F401
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
