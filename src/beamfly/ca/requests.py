@@ -129,8 +129,8 @@ class RequestCircuit(Circuit):
         """What queues a write of one number to an open channel, in one step.
 
         Its result is how many bytes wait to be sent. It raises one of `NO_NUMBER` if it
-        takes more (text, numbers that are wrapped, cut or refused): nothing was queued,
-        and `write` is to be asked.
+        takes more (PVs of strings, numbers that are cut or refused): nothing was
+        queued, and `write` is to be asked.
         """
         make, head = _WRITES[link.type]
         make = partial(make, head, link.sid, link.cid)
